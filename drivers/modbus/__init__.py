@@ -1,0 +1,1 @@
+"""Modbus: registers of meters, inverters and storage, read and written by one master."""
