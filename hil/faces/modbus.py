@@ -31,7 +31,7 @@ _MBAP = struct.Struct(">HHHB")  # transaction, protocol (0), length with the uni
 _MAX_LENGTH = 254  # unit and PDU: Modbus Messaging on TCP/IP allows no ADU above 260 bytes
 
 
-class ModbusFault(Exception):  # noqa: N818 -- the field says fault; an error is what a program makes
+class ModbusFault(Exception):
     """The device refuses; `code` is the Modbus exception code."""
 
     def __init__(self, code: int) -> None:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Self
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 """Talks to one client until it is done; its connection is closed when it returns, raises an OSError or is cancelled."""
+
+
+@asynccontextmanager
+async def closing(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+    """Close a connection on leaving: what was written still leaves, unless an error or a cancellation ends it."""
+    try:
+        yield
+        writer.close()
+        await writer.wait_closed()
+    finally:
+        writer.transport.abort()
 
 
 class TcpListener:
@@ -86,10 +97,6 @@ class TcpListener:
         client.add_done_callback(self._clients.discard)
 
     async def _run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with suppress(OSError):  # the peer is gone
+        with suppress(OSError):  # the peer is gone
+            async with closing(writer):
                 await self._serve(reader, writer)
-        finally:
-            writer.transport.abort()
-            with suppress(OSError):
-                await writer.wait_closed()
