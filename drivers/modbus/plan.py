@@ -1,0 +1,133 @@
+"""Which registers are read together, what is left when a device refuses some, and what it costs. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import floor
+
+from drivers.base import PlannedDevice
+from drivers.modbus.codec import Register, decoder
+from drivers.modbus.pdu import MAX_READ_BITS, MAX_READ_REGISTERS, Space
+from gateway.model import Measurement, Quality
+
+GAP_MAX = 8
+"""Registers nobody asked for that a request may read over: 16 bytes cost less than the 12 of a request and its turn."""
+ROUND_TRIP_S = 0.005
+"""Assumed for a request on a TCP line: a device's own turn; a LAN adds less than a tenth of it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """
+    One read request and what its answer means; a block is equal to itself only.
+
+    `registers` is what it can be taken apart into; none for a block that makes sense as a whole only.
+    """
+
+    space: Space
+    address: int
+    count: int
+    points: tuple[str, ...]
+    decode: Callable[[bytes], list[Measurement]]
+    registers: tuple[Register, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """As the plan prints it: `holding 0-9`."""
+        last = self.address + self.count - 1
+        return f"{self.space} {self.address}-{last}" if last > self.address else f"{self.space} {self.address}"
+
+
+def blocks(registers: Sequence[Register], *, gap: int = GAP_MAX) -> tuple[Block, ...]:
+    """
+    As few requests as hold all registers, none across more than `gap` registers that nobody asked for.
+
+    Coils and discrete inputs are bridged alike: a bit costs less than a register.
+    """
+    groups: list[list[Register]] = []
+    for register in sorted(registers, key=lambda each: (each.space, each.address, each.end)):
+        if groups and _fits(groups[-1], register, gap):
+            groups[-1].append(register)
+        else:
+            groups.append([register])
+    return tuple(_block(group) for group in groups)
+
+
+def split(block: Block) -> tuple[Block, ...]:
+    """
+    A refused block in smaller ones: first without what nobody asked for, then in halves; none when it is one register.
+    """
+    unbridged = blocks(block.registers, gap=0)
+    if len(unbridged) > 1:
+        return unbridged
+    half = len(block.registers) // 2
+    if not half:
+        return ()
+    return blocks(block.registers[:half], gap=0) + blocks(block.registers[half:], gap=0)
+
+
+def next_due(previous: float, period_s: float, now: float) -> float:
+    """
+    The next moment of an absolute schedule that still lies ahead; moments that were missed are skipped.
+
+    >>> next_due(10.0, 1.0, 10.2), next_due(10.0, 1.0, 13.7)
+    (11.0, 14.0)
+    """
+    return previous + period_s * (max(0, floor((now - previous) / period_s)) + 1)
+
+
+def planned(device: str, requests: Sequence[tuple[str, float]], line_requests: int) -> PlannedDevice:
+    """
+    What a device costs: `requests` are texts with their period in seconds; `line_requests` are all of its connection.
+
+    `load` is this device's own share of the line. A value is oldest when it is read last in its turn, one period after
+    it was read first.
+    """
+    per_s = sum(1 / period_s for _, period_s in requests)
+    return PlannedDevice(
+        device=device,
+        requests_per_s=per_s,
+        load=per_s * ROUND_TRIP_S,
+        worst_age_s=max((period_s for _, period_s in requests), default=0.0) + line_requests * ROUND_TRIP_S,
+        requests=tuple(f"{text} every {_duration(period_s)}" for text, period_s in requests),
+    )
+
+
+def by_period(registers: Sequence[tuple[Register, float]]) -> dict[float, list[Register]]:
+    """Registers by the seconds between two reads of them, the shortest first."""
+    groups: defaultdict[float, list[Register]] = defaultdict(list)
+    for register, period_s in registers:
+        groups[period_s].append(register)
+    return dict(sorted(groups.items()))
+
+
+def _fits(group: list[Register], register: Register, gap: int) -> bool:
+    first = group[0]
+    end = max(each.end for each in group)
+    longest = MAX_READ_BITS if first.bit else MAX_READ_REGISTERS
+    return (
+        register.space == first.space
+        and register.address - end <= gap
+        and max(end, register.end) - first.address <= longest
+    )
+
+
+def _block(group: Sequence[Register]) -> Block:
+    first = group[0]
+    count = max(register.end for register in group) - first.address
+    decode = decoder(group, first.address)
+    points = tuple(register.point for register in group)
+
+    def measure(data: bytes) -> list[Measurement]:
+        return [
+            Measurement(point, None, Quality.INVALID) if value is None else Measurement(point, value)
+            for point, value in zip(points, decode(data), strict=True)
+        ]
+
+    return Block(first.space, first.address, count, points, measure, tuple(group))
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1e3:g} ms"
