@@ -77,7 +77,9 @@ class TcpListener:
         await asyncio.gather(*clients, return_exceptions=True)
 
     def _bind(self) -> socket.socket:
-        bound = socket.socket()
+        bound = socket.socket(
+            socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+        )  # only then: TCP_NODELAY by asyncio
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.setblocking(False)
         try:
