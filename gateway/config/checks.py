@@ -1,0 +1,94 @@
+"""What no single entry of a site file can know: whether its parts fit each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from drivers import AnyDevice
+from gateway.config.document import Document
+from gateway.config.faults import Fault, Steps, spell
+from gateway.config.wording import suggest
+
+Devices = Mapping[int, AnyDevice]
+"""The devices that are right by themselves, by their index in the file."""
+
+_PATTERN = re.compile(r"[a-z0-9_*?.!\[\]-]+")
+
+
+def check(document: Document, devices: Devices) -> Iterator[Fault]:
+    """All faults between parts; parts that are missing or wrong in themselves are passed over."""
+    for rule in _RULES:
+        yield from rule(document, devices)
+
+
+def ids(document: Document, section: str) -> dict[Steps, str]:
+    """The ids of `devices` or `uplinks` by their place, also of entries that have other faults."""
+    entries = document.get((section,))
+    if not isinstance(entries, list):
+        return {}
+    return {
+        (section, index, "id"): entry["id"]
+        for index, entry in enumerate(entries)
+        if isinstance(entry, dict) and isinstance(entry.get("id"), str)
+    }
+
+
+def _unique_ids(document: Document, _: Devices) -> Iterator[Fault]:
+    for section in ("devices", "uplinks"):
+        yield from _repeated(document, ids(document, section), lambda name: f"the id {name!r} is taken")
+
+
+def _unique_units(document: Document, devices: Devices) -> Iterator[Fault]:
+    lines: dict[Steps, Any] = {
+        ("devices", index, "endpoint"): (device.address, device.unit) for index, device in devices.items()
+    }
+    yield from _repeated(document, lines, lambda line: f"unit {line[1]} at {line[0][0]}:{line[0][1]} is taken")
+
+
+def _repeated(document: Document, values: Mapping[Steps, Any], message: Callable[[Any], str]) -> Iterator[Fault]:
+    first: dict[Any, Steps] = {}
+    for steps, value in values.items():
+        if value in first:
+            owner, line = spell(first[value][:2]), document.place(first[value]).line
+            yield document.place(steps).fault(f"{message(value)} by {owner} in line {line}")
+        first.setdefault(value, steps)
+
+
+def _named_devices_exist(document: Document, _: Devices) -> Iterator[Fault]:
+    known = list(ids(document, "devices").values())
+    ders = document.get(("control", "ders"))
+    named: list[Steps] = [("control", "pcc")]
+    named += [("control", "ders", index) for index in range(len(ders) if isinstance(ders, list) else 0)]
+    for steps in named:
+        name = document.get(steps)
+        if isinstance(name, str) and name not in known:
+            yield document.place(steps).fault(f"there is no device {name!r}; {suggest(name, known)}")
+
+
+def _pcc_measures_power(document: Document, devices: Devices) -> Iterator[Fault]:
+    pcc = document.get(("control", "pcc"))
+    for device in devices.values():
+        if device.id != pcc or device.sunspec:
+            continue
+        if not any(point.name == "active_power" and point.readable for point in device.points):
+            message = f"the device {pcc!r} has no active_power that can be read, so it cannot close the loop"
+            yield document.place(("control", "pcc")).fault(message)
+
+
+def _report_patterns_match(document: Document, _: Devices) -> Iterator[Fault]:
+    known = list(ids(document, "devices").values())
+    patterns = document.get(("report", "points"))
+    for pattern in patterns if isinstance(patterns, dict) else ():
+        place = document.key_place(("report", "points", pattern))
+        if not _PATTERN.fullmatch(pattern) or "." not in pattern:
+            yield place.fault("should be a pattern of full point names, like 'inv1.*' or '*.energy_*'")
+            continue
+        device = pattern.partition(".")[0]
+        if known and not any(fnmatchcase(name, device) for name in known):
+            yield place.fault(f"matches no device; {suggest(device, known)}")
+
+
+_RULES = (_unique_ids, _unique_units, _named_devices_exist, _pcc_measures_power, _report_patterns_match)
