@@ -1,0 +1,158 @@
+"""Register words to values and back: orders, sentinels, scales and ranges."""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import get_args
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from drivers.modbus.codec import Order, Register, Type, decode_words, decoder, encode, raw_bounds, same_raw
+
+INTEGERS = [each for each in get_args(Type) if "int" in each]
+ORDERS = get_args(Order)
+
+
+def register(type_: Type, address: int = 0, **options: object) -> Register:
+    return Register(point="d.p", space="holding", address=address, type=type_, **options)  # type: ignore[arg-type]
+
+
+# STANDARDS D.2, and the same rule continued to 64 bits
+ORDER_TABLE = [
+    pytest.param("float32", 230.5, "ABCD", "43 66 80 00", id="float32-ABCD"),
+    pytest.param("float32", 230.5, "CDAB", "80 00 43 66", id="float32-CDAB"),
+    pytest.param("float32", 230.5, "BADC", "66 43 00 80", id="float32-BADC"),
+    pytest.param("float32", 230.5, "DCBA", "00 80 66 43", id="float32-DCBA"),
+    pytest.param("int32", -12345, "ABCD", "FF FF CF C7", id="int32-ABCD"),
+    pytest.param("int32", -12345, "CDAB", "CF C7 FF FF", id="int32-CDAB"),
+    pytest.param("int32", 1234567, "ABCD", "00 12 D6 87", id="int32-positive-ABCD"),
+    pytest.param("int32", 1234567, "CDAB", "D6 87 00 12", id="int32-positive-CDAB"),
+    pytest.param("uint16", 0x1234, "CDAB", "12 34", id="one-word-has-no-word-order"),
+    pytest.param("uint16", 0x1234, "BADC", "34 12", id="one-word-has-a-byte-order"),
+    pytest.param("uint64", 0x0001020304050607, "CDAB", "06 07 04 05 02 03 00 01", id="uint64-CDAB"),
+    pytest.param("uint64", 0x0001020304050607, "BADC", "01 00 03 02 05 04 07 06", id="uint64-BADC"),
+    pytest.param("uint64", 0x0001020304050607, "DCBA", "07 06 05 04 03 02 01 00", id="uint64-DCBA"),
+]
+
+
+@pytest.mark.parametrize(("type_", "value", "order", "wire"), ORDER_TABLE)
+def test_byte_orders_are_those_of_the_vendors_documents(type_: Type, value: float, order: Order, wire: str) -> None:
+    """The same bytes are read and written."""
+    place = register(type_, order=order)
+    data = bytes.fromhex(wire)
+
+    assert decoder([place], 0)(data) == [value]
+    assert struct.pack(f">{place.size}H", *encode(place, value)) == data
+
+
+@pytest.mark.parametrize(
+    ("type_", "wire", "missing"),
+    [
+        pytest.param("int16", "80 00", -0x8000, id="int16"),
+        pytest.param("uint32", "FF FF FF FF", 0xFFFFFFFF, id="uint32"),
+        pytest.param("float32", "7F C0 00 00", None, id="float32-nan"),
+        pytest.param("float32", "FF FF FF FF", None, id="float32-other-nan"),
+        pytest.param("float32", "7F 80 00 00", None, id="float32-infinity"),
+        pytest.param("float64", "FF F0 00 00 00 00 00 00", None, id="float64-minus-infinity"),
+        pytest.param("bool", "FF FF", 0xFFFF, id="bool"),
+    ],
+)
+def test_what_the_device_does_not_implement_is_no_number(type_: Type, wire: str, missing: int | None) -> None:
+    assert decoder([register(type_, not_implemented=missing)], 0)(bytes.fromhex(wire)) == [None]
+
+
+@pytest.mark.parametrize(
+    ("raw", "scale", "offset", "value"),
+    [
+        pytest.param(3, 0.1, 0.0, 0.3, id="a-tenth-is-the-nearest-number"),
+        pytest.param(-1234, 0.1, 0.0, -123.4, id="negative"),
+        pytest.param(52, -1.0, 0.0, -52.0, id="sign-turned"),
+        pytest.param(25, 1.0, -40.0, -15.0, id="offset"),
+        pytest.param(7, 1000.0, 0.0, 7000.0, id="kilo"),
+    ],
+)
+def test_scale_and_offset_make_the_value(raw: int, scale: float, offset: float, value: float) -> None:
+    place = register("int16", scale=scale, offset=offset)
+
+    assert decode_words(place, [raw & 0xFFFF]) == value
+    assert encode(place, value) == (raw & 0xFFFF,)
+
+
+def test_one_answer_serves_many_registers_with_gaps_overlaps_and_orders() -> None:
+    places = [
+        register("int16", 100),
+        register("float32", 102, order="CDAB"),
+        register("uint16", 103),
+        register("int16", 106, order="BADC"),
+    ]
+    data = bytes.fromhex("FFFE 0000 8000 4366 0000 0000 0100")
+
+    assert decoder(places, 100)(data) == [-2, 230.5, 0x4366, 1]
+
+
+def test_bits_stand_in_the_bytes_from_the_lowest_up() -> None:
+    coils = [Register(point="d.p", space="coil", address=address, type="bool") for address in (10, 11, 19)]
+
+    assert decoder(coils, 10)(bytes([0b10, 0b10])) == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("type_", "options", "value", "accepted"),
+    [
+        pytest.param("uint16", {}, -1, "0 to 65535", id="below"),
+        pytest.param("int16", {"scale": 0.1}, 3276.8, "-3276.8 to 3276.7", id="above-with-scale"),
+        pytest.param("int16", {"scale": -1.0}, 32769, "-32767 to 32768", id="above-with-turned-sign"),
+        pytest.param("int32", {}, math.nan, "a finite number", id="nan"),
+        pytest.param("float32", {}, math.inf, "a finite number", id="infinity"),
+        pytest.param("float32", {}, 1e39, "what a float32 holds", id="too-large-for-float32"),
+        pytest.param("bool", {}, 2, "0 or 1", id="bool"),
+        pytest.param("int16", {"not_implemented": -1}, -1, "word for no value", id="the-sentinel"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_what_is_accepted(
+    type_: Type, options: dict[str, float], value: float, accepted: str
+) -> None:
+    with pytest.raises(ValueError, match=accepted):
+        encode(register(type_, **options), value)
+
+
+@given(st.sampled_from(INTEGERS), st.sampled_from(ORDERS), st.data())
+def test_every_integer_survives_the_way_there_and_back(type_: Type, order: Order, data: st.DataObject) -> None:
+    lowest, highest = raw_bounds(type_)
+    value = data.draw(st.integers(max(lowest, -(2**53)), min(highest, 2**53)))
+    place = register(type_, order=order)
+
+    words = encode(place, value)
+
+    assert decode_words(place, words) == value
+    assert same_raw(place, words, struct.pack(f">{len(words)}H", *words))
+
+
+@given(st.sampled_from(["float32", "float64"]), st.sampled_from(ORDERS), st.floats(width=32, allow_nan=False))
+def test_every_float_survives_the_way_there_and_back(type_: Type, order: Order, value: float) -> None:
+    assume(math.isfinite(value))
+    place = register(type_, order=order)
+
+    assert decode_words(place, encode(place, value)) == value
+
+
+@given(st.floats(-3000, 3000), st.sampled_from([0.1, 0.01, -0.1, 1.0, 0.25]))
+def test_a_written_value_is_off_by_half_a_raw_step_at_most(value: float, scale: float) -> None:
+    place = register("int32", scale=scale)
+
+    held = decode_words(place, encode(place, value))
+
+    assert isinstance(held, float | int)
+    assert abs(held - value) <= abs(scale) / 2 + 1e-9
+
+
+@given(st.sampled_from(get_args(Type)), st.sampled_from(ORDERS), st.binary(min_size=8, max_size=8))
+def test_no_bytes_become_a_number_that_is_not_finite(type_: Type, order: Order, data: bytes) -> None:
+    place = register(type_, order=order, scale=1.0 if type_ == "bool" else 1e10)
+
+    (value,) = decoder([place], 0)(data[: 2 * place.size])
+
+    assert value is None or math.isfinite(value)

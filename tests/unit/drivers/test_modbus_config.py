@@ -1,0 +1,96 @@
+"""What the site file may say of a Modbus device, and what each mistake is answered with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from drivers.modbus.config import ModbusDevice
+
+POINT = {"name": "active_power", "register": "input:52", "type": "float32"}
+
+
+def device(**changes: Any) -> ModbusDevice:
+    given = {"id": "inv1", "driver": "modbus", "role": "pv", "endpoint": "tcp://10.0.0.1", "points": [POINT]} | changes
+    return ModbusDevice.model_validate(given)
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    plain = device()
+
+    assert plain.address == ("10.0.0.1", 502)
+    assert (plain.unit, plain.poll, plain.timeout) == (1, 1.0, 1.0)
+    assert (plain.points[0].at.space, plain.points[0].at.address) == ("input", 52)
+    assert (plain.points[0].readable, plain.points[0].writable) == (True, False)
+
+
+def test_a_bit_needs_no_type() -> None:
+    register = device(points=[{"name": "breaker_closed", "register": "discrete:3"}]).points[0].register_of("inv1")
+
+    assert (register.point, register.type, register.bit) == ("inv1.breaker_closed", "bool", True)
+
+
+def test_a_sentinel_may_be_written_as_the_document_writes_it() -> None:
+    point = device(points=[POINT | {"type": "int16", "not_implemented": 0x8000}]).points[0]
+
+    assert point.register_of("inv1").not_implemented == -0x8000
+
+
+def test_sunspec_needs_no_points() -> None:
+    assert device(profile="sunspec", points=[]).sunspec
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "text"),
+    [
+        pytest.param({"endpoint": "rtu:///dev/ttyUSB0"}, ("endpoint",), "rtu is not supported", id="rtu"),
+        pytest.param(
+            {"endpoint": "rtu-over-tcp://h:1"}, ("endpoint",), "rtu-over-tcp is not supported", id="rtu-over-tcp"
+        ),
+        pytest.param({"endpoint": "tls://h:802"}, ("endpoint",), "tls is not supported", id="tls"),
+        pytest.param({"endpoint": "10.0.0.1:502"}, ("endpoint",), "tcp://host:port", id="no-scheme"),
+        pytest.param({"endpoint": "tcp://h:x"}, ("endpoint",), "tcp://host:port", id="no-port-number"),
+        pytest.param({"endpoint": "tcp://h:0"}, ("endpoint",), "between 1 and 65535", id="port-0"),
+        pytest.param({"endpoint": "tcp://h:1/x"}, ("endpoint",), "tcp://host:port", id="path"),
+        pytest.param({"unit": 256}, ("unit",), "less than or equal to 255", id="unit"),
+        pytest.param({"timeout": "0s"}, ("timeout",), "longer than 0", id="timeout-0"),
+        pytest.param({"points": []}, (), "points or a profile", id="nothing-to-read"),
+        pytest.param({"points": [POINT, POINT]}, ("points",), "'active_power' at 1 again", id="twice"),
+        pytest.param({"points": [{"name": "p", "register": "input:1"}]}, ("points", 0), "type should be", id="no-type"),
+        pytest.param(
+            {"points": [POINT | {"register": "input:65536"}]}, ("points", 0, "register"), "0 to 65535", id="address"
+        ),
+        pytest.param(
+            {"points": [POINT | {"register": "input:65535"}]}, ("points", 0), "needs 65536", id="end-beyond-the-space"
+        ),
+        pytest.param({"points": [POINT | {"register": 52}]}, ("points", 0, "register"), "found 52", id="bare-number"),
+        pytest.param(
+            {"points": [POINT | {"register": "coil:1"}]}, ("points", 0), "bool for a coil", id="float-in-a-coil"
+        ),
+        pytest.param(
+            {"points": [POINT | {"access": "read-write"}]}, ("points", 0), "cannot be written", id="read-only"
+        ),
+        pytest.param({"points": [POINT | {"scale": 0}]}, ("points", 0), "not be 0", id="scale-0"),
+        pytest.param({"points": [POINT | {"scal": 1}]}, ("points", 0, "scal"), "not permitted", id="unknown-key"),
+        pytest.param(
+            {"points": [POINT | {"type": "int16", "not_implemented": 0x10000}]}, ("points", 0), "65535", id="sentinel"
+        ),
+    ],
+)
+def test_mistakes_say_where_and_what_is_accepted(
+    changes: dict[str, Any], where: tuple[str | int, ...], text: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        device(**changes)
+
+    (error,) = caught.value.errors()
+    assert error["loc"] == where
+    assert text in error["msg"]
+
+
+def test_the_schema_names_what_the_file_names() -> None:
+    schema = ModbusDevice.model_json_schema()
+
+    assert schema["$defs"]["ModbusPoint"]["properties"]["register"]["examples"] == ["holding:52"]

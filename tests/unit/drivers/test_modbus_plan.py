@@ -1,0 +1,94 @@
+"""What is read together, what a refusal leaves, and what it costs."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers.modbus import plan
+from drivers.modbus.codec import Register, Type
+from drivers.modbus.pdu import Space
+
+
+def register(address: int, type_: Type = "uint16", space: Space = "holding") -> Register:
+    return Register(point=f"d.{space}{address}", space=space, address=address, type=type_)
+
+
+def texts(*registers: Register, gap: int = plan.GAP_MAX) -> list[str]:
+    return [block.text for block in plan.blocks(registers, gap=gap)]
+
+
+@pytest.mark.parametrize(
+    ("registers", "expected"),
+    [
+        pytest.param([register(0), register(1)], ["holding 0-1"], id="neighbours"),
+        pytest.param([register(1), register(0)], ["holding 0-1"], id="in-any-order"),
+        pytest.param([register(0, "float32"), register(10)], ["holding 0-10"], id="a-gap-of-8-is-read-over"),
+        pytest.param([register(0), register(10)], ["holding 0", "holding 10"], id="a-gap-of-9-is-not"),
+        pytest.param([register(0), register(0, space="input")], ["holding 0", "input 0"], id="spaces-apart"),
+        pytest.param([register(a) for a in range(125)], ["holding 0-124"], id="125-registers"),
+        pytest.param([register(a) for a in range(126)], ["holding 0-124", "holding 125"], id="126-registers"),
+        pytest.param(
+            [register(a) for a in range(124)] + [register(124, "float32")],
+            ["holding 0-123", "holding 124-125"],
+            id="a-value-is-never-cut",
+        ),
+        pytest.param([register(a, "bool", "coil") for a in range(2001)], ["coil 0-1999", "coil 2000"], id="2000-bits"),
+        pytest.param([register(4, "float32"), register(5)], ["holding 4-5"], id="overlap"),
+    ],
+)
+def test_registers_are_read_in_as_few_requests_as_the_protocol_allows(
+    registers: list[Register], expected: list[str]
+) -> None:
+    assert texts(*registers) == expected
+
+
+def test_a_refused_block_is_first_read_without_what_nobody_asked_for() -> None:
+    (block,) = plan.blocks([register(0), register(1), register(5)])
+
+    assert [each.text for each in plan.split(block)] == ["holding 0-1", "holding 5"]
+
+
+def test_then_in_halves_down_to_one_value() -> None:
+    (block,) = plan.blocks([register(0), register(1, "float32"), register(3)])
+    halves = plan.split(block)
+
+    assert [each.text for each in halves] == ["holding 0", "holding 1-3"]
+    assert plan.split(halves[0]) == ()
+
+
+@given(st.sets(st.integers(0, 400), min_size=1, max_size=60), st.integers(0, 8))
+def test_every_register_is_read_once_and_no_request_is_too_long(addresses: set[int], gap: int) -> None:
+    blocks = plan.blocks([register(address) for address in addresses], gap=gap)
+
+    assert sorted(point for block in blocks for point in block.points) == sorted(f"d.holding{a}" for a in addresses)
+    for block in blocks:
+        assert block.count <= 125
+        inside = sorted(a for a in addresses if block.address <= a < block.address + block.count)
+        assert all(right - left - 1 <= gap for left, right in pairwise(inside))
+
+
+@pytest.mark.parametrize(
+    ("previous", "period_s", "now", "expected"),
+    [
+        pytest.param(10.0, 1.0, 10.3, 11.0, id="in-time"),
+        pytest.param(10.0, 1.0, 13.5, 14.0, id="missed-turns-are-skipped"),
+        pytest.param(10.0, 1.0, 9.0, 11.0, id="clock-behind"),
+        pytest.param(10.0, 0.25, 10.25, 10.5, id="exactly-then"),
+    ],
+)
+def test_the_schedule_is_absolute(previous: float, period_s: float, now: float, expected: float) -> None:
+    assert plan.next_due(previous, period_s, now) == expected
+
+
+def test_the_plan_tells_requests_load_and_age() -> None:
+    """Two requests of this device and one of another on the line, 5 ms each."""
+    device = plan.planned("pcc", [("input 0-9", 0.2), ("holding 4", 1.0)], 3)
+
+    assert device.requests_per_s == pytest.approx(6.0)
+    assert device.load == pytest.approx(0.03)
+    assert device.worst_age_s == pytest.approx(1.015)
+    assert device.requests == ("input 0-9 every 200 ms", "holding 4 every 1 s")
