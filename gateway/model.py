@@ -63,8 +63,8 @@ class Point:
     """
     One signal of one device.
 
-    `id` is `<device id>.<name>`; `base` is what 100 % means, in W or var, for a point whose unit is `%`; `max_age` is the
-    age in seconds from which a value is stale.
+    `id` is `<device id>.<name>`; `base` is what 100 % means, in W or var, for a point whose unit is `%`; `max_age` is
+    the age in seconds from which a value is stale.
     """
 
     id: str
@@ -100,7 +100,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Nameplate:
-    """What a device says of itself once it is known: its points and ratings. None means that the device does not say."""
+    """What a device says of itself once it is known: its points and ratings. None: the device does not say."""
 
     device: str
     points: tuple[Point, ...]
@@ -146,7 +146,7 @@ class Band:
 
     def narrow(self, lo: float | None = None, hi: float | None = None) -> Band:
         """
-        The part of this band within [lo, hi]; None is no statement. Where the ranges do not meet, the nearest edge stays.
+        The part of this band within [lo, hi]; None is no statement. Where they do not meet, the nearest edge stays.
 
         >>> Band(0, 60).narrow(hi=40)
         Band(lo=0, hi=40)
@@ -174,8 +174,8 @@ class Activation:
     """
     An order of a DSO, as parsed. `(id, revision)` is its idempotency key.
 
-    `value` is in `unit` as the order gave it; `tolerance` and `ramp` carry their own unit. `start` None is now, `end` None
-    is until cancelled. `digest` tells two payloads with the same key apart.
+    `value` is in `unit` as the order gave it; `tolerance` and `ramp` carry their own unit. `start` None is now, `end`
+    None is until cancelled. `digest` tells two payloads with the same key apart.
     """
 
     id: str
@@ -260,8 +260,8 @@ class Entry:
     """
     The life of one revision of an order, as the journal keeps it.
 
-    `n` counts the acknowledgements of the id, over all its revisions. `activation` is None for a payload that was refused
-    before it could be read. `engaged`: it has taken part in control; `was_effective`: it has been effective at least once.
+    `n` counts the acknowledgements of the id, over all its revisions. `activation` is None for a payload that was
+    refused before it could be read. `engaged`: it has taken part in control; `was_effective`: at least once.
     """
 
     id: str
@@ -296,6 +296,7 @@ class Outgoing:
     uplink: str | None = None
     response_topic: str | None = None
     correlation: bytes | None = None
+    ref: str | None = None  # the activation it speaks of, by which the store finds it again
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,110 @@
+"""
+The tick: one snapshot and the orders received in, set-points and acknowledgements out.
+
+    admit       orders received      → accepted or refused          (admission)
+    pass        time                 → ended, superseded            (activation)
+    decide      orders in force      → a ruling a target            (functions, arbitration)
+    share       rulings              → watts a device               (pcc, dispatch)
+    write       watts                → set-points, holds, releases  (writes)
+    prove       read-backs, meter    → started, effective, …        (proof)
+
+Pure: the same state and inputs give the same answer. Nothing takes part in control, and no register is touched, before
+the journal has reached the serial of the tick that asked for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.control.functions import ACTIVE, REACTIVE
+from gateway.control.life import Event, Lives, Orders, Reply
+from gateway.control.mirror import Mirror, mirror_of
+from gateway.control.pcc import Loop
+from gateway.control.plant import Plant
+from gateway.control.steering import Steering, steer
+from gateway.control.writes import Held, Writes, plan_writes
+from gateway.image import Snapshot
+from gateway.model import Entry, Hold, Received, SetPoint
+
+__all__ = ["Event", "Inputs", "Outcome", "Reply", "State", "resume", "tick"]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """
+    What a tick is given: `journaled` is the serial up to which everything is on disk, `heard` until when the
+    DSO of each uplink counts as heard, monotonic seconds.
+    """
+
+    snapshot: Snapshot
+    received: Sequence[Received] = ()
+    journaled: int = 0
+    heard: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the controller remembers from tick to tick."""
+
+    serial: int = 0
+    mono: float | None = None
+    orders: Orders = field(default_factory=Orders)
+    writes: Writes = field(default_factory=Writes)
+    steering: Steering = field(default_factory=lambda: Steering(loops={ACTIVE: Loop(), REACTIVE: Loop()}))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What comes of a tick. `entries`, `holds` and `released` go to the journal, with `replies`, in one commit."""
+
+    serial: int
+    replies: tuple[Reply, ...]
+    entries: tuple[Entry, ...]
+    holds: tuple[Hold, ...]
+    released: tuple[str, ...]
+    events: tuple[Event, ...]
+    setpoints: tuple[SetPoint, ...]
+    mirror: Mirror
+
+    @property
+    def durable(self) -> bool:
+        return bool(self.replies or self.entries or self.holds or self.released or self.events)
+
+
+def resume(entries: Sequence[Entry], holds: Sequence[Hold]) -> State:
+    """The state after a restart: what the journal holds has been journaled, so it takes part at once."""
+    return State(
+        orders=Orders.of(entries),
+        writes=Writes(held={hold.point: Held(hold, serial=0) for hold in holds}),
+    )
+
+
+def tick(plant: Plant, state: State, inputs: Inputs) -> tuple[State, Outcome]:
+    """One turn of the controller."""
+    snapshot = inputs.snapshot
+    now = snapshot.now
+    serial = state.serial + 1
+    lives = Lives(plant, state.orders, snapshot, serial)
+    for received in inputs.received:
+        lives.admit(received)
+    lives.pass_time()
+    in_force = lives.engage(inputs.journaled)
+
+    dt = 0.0 if state.mono is None else max(now.mono - state.mono, 0.0)
+    steering, decision = steer(plant, state.steering, in_force, lives.ders, snapshot, inputs.heard, dt)
+    written = plan_writes(state.writes, decision.wishes, plant, snapshot, journaled=inputs.journaled, serial=serial)
+    lives.prove(in_force, decision, written.writes)
+
+    mirror = mirror_of(decision, lives.ders)
+    outcome = Outcome(
+        serial=serial,
+        replies=tuple(lives.replies),
+        entries=lives.changed,
+        holds=written.holds,
+        released=written.released,
+        events=tuple(lives.events),
+        setpoints=written.setpoints,
+        mirror=mirror,
+    )
+    return State(serial, now.mono, lives.orders, written.writes, steering), outcome

@@ -1,0 +1,198 @@
+"""
+From what is desired to what is written: when a set-point is worth a write, what is taken over, and what is given back.
+
+A register is only ever touched for an order in force. What stood in it before is remembered on disk before the first
+write, and given back when no order speaks of it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.control.capability import LIMIT, from_point, to_point
+from gateway.control.plant import Plant
+from gateway.image import KNOWN, Snapshot
+from gateway.model import Hold, Point, Quality, SetPoint, WriteResult
+
+DEADBAND_SHARE = 0.002
+"""Of the rated power: what meters of class 0.5 cannot show is not worth a write."""
+STEP_SHARE = 0.02
+"""Of the rated power: a larger step is written at once, a smaller one not more often than MIN_INTERVAL_S."""
+MIN_INTERVAL_S = 1.0
+RETRY_S = 2.0
+"""After a refused or lost write: soon, and not in every tick."""
+ANSWER_S = 5.0
+"""A write that has not ended by then is offered again."""
+LIFETIME_S = 5.0
+"""A set-point that could not be written for so long is no longer what the controller means."""
+SETTLE_S = 1.5
+"""A reading this much younger than the write must show it; an older one may have been on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A point taken over; not written before the journal has reached `serial`."""
+
+    hold: Hold
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What was last handed to a driver for a point."""
+
+    value: float | None
+    mono: float
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """What the writing side remembers from tick to tick."""
+
+    held: Mapping[str, Held] = field(default_factory=dict)
+    offered: Mapping[str, Offered] = field(default_factory=dict)
+    foreign: Mapping[str, float] = field(default_factory=dict)  # when another writer was last seen, monotonic
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What comes of one tick: set-points to hand out, holds to journal, and points that are given back for good."""
+
+    writes: Writes
+    setpoints: tuple[SetPoint, ...]
+    holds: tuple[Hold, ...]
+    released: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A desired value in W or var, and the orders behind it."""
+
+    power: float
+    cause: str
+
+
+def plan_writes(
+    writes: Writes, wishes: Mapping[str, Wish], plant: Plant, snapshot: Snapshot, *, journaled: int, serial: int
+) -> Written:
+    """
+    Args:
+        wishes: By point id, what orders in force ask for.
+        journaled: The serial up to which holds are on disk.
+        serial: The serial of this tick, under which new holds are journaled.
+    """
+    now = snapshot.now.mono
+    held = dict(writes.held)
+    offered = dict(writes.offered)
+    foreign = {point: seen for point, seen in writes.foreign.items() if point in wishes}
+    setpoints: list[SetPoint] = []
+    holds: list[Hold] = []
+    released: list[str] = []
+    for point_id, wish in wishes.items():
+        point = snapshot.points.get(point_id)
+        if point is None:
+            continue
+        if point_id not in held:
+            hold = _take_over(point, snapshot)
+            if hold is not None:
+                held[point_id] = Held(hold, serial)
+                holds.append(hold)
+            continue
+        if held[point_id].serial > journaled:
+            continue
+        value = to_point(point, wish.power)
+        if _overwritten(point, snapshot):
+            foreign[point_id] = now
+        if _worth_writing(point, value, offered.get(point_id), plant, snapshot):
+            offered[point_id] = Offered(value, now)
+            setpoints.append(SetPoint(point_id, value, now + LIFETIME_S, wish.cause))
+    for point_id in [point_id for point_id in held if point_id not in wishes]:
+        point = snapshot.points.get(point_id)
+        if point is None or held[point_id].serial > journaled:
+            continue
+        before = held[point_id].hold.before
+        last = offered.get(point_id)
+        if last is None or last.value != before:
+            pass
+        elif (result := _answer(point_id, last, snapshot)) is not None and result.error is None:
+            released.append(point_id)
+            del held[point_id], offered[point_id]
+            continue
+        elif now - last.mono < (RETRY_S if result is not None else ANSWER_S):
+            continue
+        offered[point_id] = Offered(before, now)
+        setpoints.append(SetPoint(point_id, before, now + LIFETIME_S, "release"))
+    return Written(Writes(held, offered, foreign), tuple(setpoints), tuple(holds), tuple(released))
+
+
+def confirmed(point: Point, wish: Wish, since: float, snapshot: Snapshot) -> bool:
+    """The device's read-back shows the wish: written since then, or standing there already."""
+    result = snapshot.writes.get(point.id)
+    if result is None or result.error is not None or result.value is None:
+        return False
+    return result.mono >= since or abs(from_point(point, result.value) - wish.power) <= _deadband_w(point, snapshot)
+
+
+def failed(point_id: str, snapshot: Snapshot) -> str | None:
+    """Why the last write of a point did not take hold; None when it did, or when there was none."""
+    result = snapshot.writes.get(point_id)
+    return result.error if result else None
+
+
+def _rated_w(point: Point, snapshot: Snapshot) -> float:
+    nameplate = snapshot.nameplates.get(point.device)
+    return (nameplate.rated_power_w if nameplate else None) or point.base or 0.0
+
+
+def _deadband_w(point: Point, snapshot: Snapshot) -> float:
+    return DEADBAND_SHARE * _rated_w(point, snapshot)
+
+
+def _take_over(point: Point, snapshot: Snapshot) -> Hold | None:
+    """What stands in the point now; None while it is still to be read."""
+    reading = snapshot.readings.get(point.id)
+    if point.readable and (reading is None or reading.quality in {Quality.OFFLINE, Quality.STALE}):
+        return None
+    if reading is not None and reading.quality in KNOWN:
+        return Hold(point.id, snapshot.number(point.id))
+    # It cannot be read: a limit gives back all, a set-point nothing.
+    return Hold(point.id, to_point(point, _rated_w(point, snapshot)) if point.name == LIMIT else 0.0)
+
+
+def _answer(point_id: str, offered: Offered, snapshot: Snapshot) -> WriteResult | None:
+    result = snapshot.writes.get(point_id)
+    return result if result is not None and result.mono >= offered.mono and result.value == offered.value else None
+
+
+def _worth_writing(point: Point, value: float, last: Offered | None, plant: Plant, snapshot: Snapshot) -> bool:
+    if last is None or last.value is None:
+        return True
+    now = snapshot.now.mono
+    age = now - last.mono
+    step = abs(from_point(point, value) - from_point(point, last.value))
+    if step > STEP_SHARE * _rated_w(point, snapshot):
+        return True
+    if step > _deadband_w(point, snapshot) and age >= MIN_INTERVAL_S:
+        return True
+    result = _answer(point.id, last, snapshot)
+    if result is None:
+        return age >= ANSWER_S
+    if result.error is not None or _overwritten(point, snapshot):
+        return age >= RETRY_S
+    return plant.revert_s is not None and age >= plant.revert_s / 2
+
+
+def _overwritten(point: Point, snapshot: Snapshot) -> bool:
+    """Another value stands in the device than the one we read back after our last write."""
+    result = snapshot.writes.get(point.id)
+    reading = snapshot.readings.get(point.id)
+    if result is None or result.error is not None or reading is None or reading.quality not in KNOWN:
+        return False
+    if reading.mono < result.mono + SETTLE_S:
+        return False
+    found = snapshot.number(point.id)
+    if found is None or result.readback is None:
+        return found is not result.readback
+    difference = abs(from_point(point, found) - from_point(point, result.readback))
+    return difference > _deadband_w(point, snapshot)

@@ -1,0 +1,100 @@
+"""Keeps one driver running, and hands it set-points: the latest of each point, never a queue."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterable
+
+from drivers.base import ConnectionLost, Driver, Emission, WriteRefused
+from gateway.image import Image
+from gateway.model import Instant, Nameplate, SetPoint, WriteResult
+
+PAUSE_MIN_S = 0.5
+PAUSE_MAX_S = 30.0
+"""A device that is off for the night is asked twice a minute: soon enough when it wakes, no storm while it sleeps."""
+STEADY_S = 10.0
+"""A connection that lasted this long was a good one: the next pause is short again."""
+
+log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """One driver, its pauses, and one set-point slot a point."""
+
+    def __init__(self, driver: Driver, image: Image, *, now: Callable[[], Instant], wake: Callable[[], None]) -> None:
+        self._driver = driver
+        self._image = image
+        self._now = now
+        self._wake = wake
+        self._slots: dict[str, SetPoint] = {}
+        self._filled = asyncio.Event()
+        self._devices = tuple(nameplate.device for nameplate in driver.nameplates)
+        self._connected = False
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        return self._devices
+
+    def offer(self, setpoint: SetPoint) -> None:
+        """Put a set-point into its slot; one that is still there was not yet written and is superseded."""
+        self._slots[setpoint.point] = setpoint
+        self._filled.set()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_running(), name=f"driver {self._driver.name}")
+            group.create_task(self._write_slots(), name=f"writes {self._driver.name}")
+
+    def _emit(self, items: Iterable[Emission]) -> None:
+        items = list(items)
+        if not self._connected:
+            self._connected = True
+            log.info("%s: connected", self._driver.name)
+        self._image.emit(items, self._now())
+        if any(isinstance(item, Nameplate) for item in items):
+            self._wake()
+
+    async def _keep_running(self) -> None:
+        pause = PAUSE_MIN_S
+        reason = ""
+        while True:
+            started = self._now().mono
+            try:
+                await self._driver.run(self._emit)
+                lost = "the driver ended"
+            except ConnectionLost as error:
+                lost = str(error)
+            except Exception as error:  # one faulty driver must not stop the other devices
+                lost = f"fault in the driver: {error!r}"
+                log.exception("%s: fault in the driver", self._driver.name)
+            self._image.offline(self._devices, self._now())
+            if self._connected or lost != reason:
+                log.warning("%s: offline: %s", self._driver.name, lost)
+            self._connected, reason = False, lost
+            if self._now().mono - started >= STEADY_S:
+                pause = PAUSE_MIN_S
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spreads reconnects, guards nothing
+            pause = min(pause * 2, PAUSE_MAX_S)
+
+    async def _write_slots(self) -> None:
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            while self._slots:
+                point = next(iter(self._slots))
+                await self._write(self._slots.pop(point))
+
+    async def _write(self, setpoint: SetPoint) -> None:
+        if self._now().mono >= setpoint.expires:
+            return
+        readback: float | None = None
+        error: str | None = None
+        try:
+            readback = await self._driver.write(setpoint)
+        except (ConnectionLost, WriteRefused) as failure:
+            error = str(failure) or type(failure).__name__
+        now = self._now()
+        self._image.wrote(WriteResult(setpoint.point, setpoint.value, readback, error, now.mono), now)
+        self._wake()
