@@ -97,7 +97,7 @@ class SunSpecRegisters:
         while rest:
             model, point = self._points.get(at, (None, None))
             writable = model.writable.get(point.name) if model and point else None
-            if model is None or point is None or writable is None or len(rest) < point.size:
+            if model is None or point is None or writable is None:
                 raise ModbusFault(_ILLEGAL_ADDRESS)
             value = model.value(point, rest[: point.size])
             if not writable.lowest <= value <= writable.highest:

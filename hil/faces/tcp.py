@@ -77,9 +77,8 @@ class TcpListener:
         await asyncio.gather(*clients, return_exceptions=True)
 
     def _bind(self) -> socket.socket:
-        bound = socket.socket(
-            socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
-        )  # only then: TCP_NODELAY by asyncio
+        # The protocol is named because asyncio sets TCP_NODELAY only on sockets that say it, and on what they accept.
+        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.setblocking(False)
         try:

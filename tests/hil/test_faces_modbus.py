@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
 
-from hil.faces.modbus import MemoryRegisters, ModbusFace
+from hil.faces.modbus import MemoryRegisters, ModbusFace, ModbusFault
 
 DEADLINE_S = 5.0
 READ_TWO = bytes.fromhex("000100000006 01 03 0000 0002")
@@ -100,6 +100,18 @@ async def test_a_refused_address_is_refused_in_any_request_that_touches_it_and_i
         assert (await client.read_holding_registers(0, count=3)).exception_code == 2
         assert (await client.write_register(1, 5)).exception_code == 2
         assert (await client.read_holding_registers(2, count=1)).registers == [12]
+
+
+async def test_a_single_write_is_echoed_without_reading_the_register() -> None:
+    class WriteOnly(MemoryRegisters):
+        def read(self, space: str, address: int, count: int) -> list[int]:
+            raise ModbusFault(2)
+
+    memory = WriteOnly(holding={0: 0}, coil={0: 0})
+    async with ModbusFace({1: memory}) as face, master(face) as client:
+        assert (await client.write_register(0, 5)).registers == [5]
+        assert (await client.write_coil(0, True)).bits[:1] == [True]
+        assert (await client.read_holding_registers(0, count=1)).exception_code == 2
 
 
 async def test_units_share_a_port_and_an_unknown_one_is_answered_as_by_a_gateway(

@@ -176,16 +176,16 @@ def test_storage_rates_act_through_the_bits_of_their_mode(
     assert decode(registers, 124)["StorCtl_Mod"] == mode
 
 
-def test_storage_control_lets_go_as_a_whole_and_any_of_its_writes_starts_the_time_again() -> None:
+@pytest.mark.parametrize(("name", "word"), [("OutWRte", -4000), ("InWRte", 4000), ("StorCtl_Mod", 3)])
+def test_storage_control_lets_go_as_a_whole_and_any_of_its_writes_starts_the_time_again(name: str, word: int) -> None:
     device = Battery()
     registers = battery_registers(device)
     write(registers, 124, "InOutWRte_RvrtTms", 10)
     write(registers, 124, "OutWRte", -4000)
     write(registers, 124, "StorCtl_Mod", 3)
-    for name, word in (("OutWRte", -4000), ("InWRte", 4000), ("StorCtl_Mod", 3)):
-        for _ in range(8):
-            device.step(1.0)
-        write(registers, 124, name, word)
+    for _ in range(8):
+        device.step(1.0)
+    write(registers, 124, name, word)
     for _ in range(9):
         device.step(1.0)
     assert decode(registers, 124)["StorCtl_Mod"] == 3

@@ -146,14 +146,14 @@ async def test_a_client_that_leaves_is_passed_on_with_its_last_words() -> None:
 
 async def test_a_target_that_leaves_is_passed_on_with_its_last_words() -> None:
     async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"goodbye" * 10_000)
+        writer.write(b"goodbye" * 1_000_000)
 
     async with (
         TcpListener(greet, name="greeter") as target,
         TcpProxy("127.0.0.1", target.port) as proxy,
         client(proxy) as (reader, _writer),
     ):
-        assert await at_end(reader) == b"goodbye" * 10_000
+        assert await at_end(reader) == b"goodbye" * 1_000_000
 
 
 async def test_a_target_out_of_reach_closes_its_client_and_the_proxy_lives_on() -> None:

@@ -71,13 +71,20 @@ def test_a_rate_acts_after_dead_time_and_with_the_response_of_the_converter() ->
     assert battery.converter.active_power_w == pytest.approx(-27_000.0)
 
 
-def test_the_limit_of_the_converter_also_bounds_a_forced_discharge() -> None:
+@pytest.mark.parametrize(
+    ("charge", "discharge", "settled_w"),
+    [(-80.0, None, 9_000.0), (None, -40.0, -12_000.0)],
+    ids=["bounds a forced discharge", "leaves a forced charge"],
+)
+def test_the_limit_of_the_converter_holds_beside_the_rates(
+    charge: float | None, discharge: float | None, settled_w: float
+) -> None:
     battery = Battery()
-    order(battery, charge=-80.0)
+    order(battery, charge=charge, discharge=discharge)
     battery.converter.limit.put(30.0)
     battery.converter.limit.enable(True)
     run(battery, 20)
-    assert battery.converter.active_power_w == pytest.approx(9_000.0)
+    assert battery.converter.active_power_w == pytest.approx(settled_w)
 
 
 def test_rates_let_go_after_their_reversion_time_and_the_battery_rests() -> None:
@@ -153,3 +160,5 @@ def test_no_order_takes_a_battery_out_of_its_limits(
             assert 0.05 <= battery.soc <= 1.0
             assert abs(powers[0]) <= RATED_W * (1 + 1e-12)
             assert math.hypot(*powers) <= 33_000.0 * (1 + 1e-12)
+            stored_wh = battery.converter.energy_in_wh * 0.95 - battery.converter.energy_out_wh / 0.95
+            assert (battery.soc - soc) * 500.0 == pytest.approx(stored_wh, abs=1e-6)

@@ -170,6 +170,20 @@ def test_reactive_power_is_percent_of_wmax_within_what_active_power_leaves_of_th
     assert device.converter.reactive_power_var == pytest.approx(settled_var)
 
 
+def test_reactive_power_makes_way_at_once_when_active_power_rises() -> None:
+    device = inverter(available_w=0.0)
+    device.converter.reactive.put(100.0)
+    device.converter.reactive.enable(True)
+    run(device, 20)
+    assert device.converter.reactive_power_var == pytest.approx(60_000.0)
+    device.available_w = RATED_W
+    for _ in range(50):
+        device.step(DT_S)
+        powers = (device.converter.active_power_w, device.converter.reactive_power_var)
+        assert math.hypot(*powers) <= RATED_VA * (1 + 1e-12)
+    assert powers == pytest.approx((RATED_W, math.sqrt(RATED_VA**2 - RATED_W**2)), rel=1e-3)
+
+
 def test_energy_is_the_integral_of_power() -> None:
     device = inverter(available_w=36_000.0)
     run(device, 10)

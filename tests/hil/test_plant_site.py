@@ -115,6 +115,16 @@ def test_the_meter_counts_what_flows_through_the_connection_point() -> None:
     assert site.import_wh == 0.0
 
 
+def test_the_meter_counts_import_apart_from_export() -> None:
+    site = plant()
+    site.sun = Sun(SunParameters(clear_w=0.0), seed=1)
+    for _ in range(100):
+        site.step(0.1)
+    assert site.point.active_power_w < 0
+    assert site.import_wh == pytest.approx(6_000.0 * 10 / 3600, rel=0.1)
+    assert site.export_wh == 0.0
+
+
 def test_the_connection_point_is_the_sum_of_the_devices_at_every_step() -> None:
     site = plant()
     site.battery.discharge.put(-50.0)
