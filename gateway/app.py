@@ -7,6 +7,7 @@ import logging
 import signal
 from collections import deque
 from dataclasses import replace
+from functools import partial
 
 import uvloop
 
@@ -18,7 +19,7 @@ from gateway.control.life import Event
 from gateway.control.mirror import Headroom, Mirror
 from gateway.image import Image, Snapshot
 from gateway.local.watchdog import Watchdog
-from gateway.model import Entry, Hold, Nameplate, Outgoing, Received
+from gateway.model import Entry, Hold, Nameplate, Outgoing, Received, Value
 from gateway.report import Reporter, Rule
 from gateway.store import Limits, Store, StoreError
 from gateway.supervise import Supervisor
@@ -45,6 +46,7 @@ def main(site: Site) -> int:
 async def _run(site: Site) -> int:
     try:
         gateway = Gateway(site)
+        gateway.check()
     except (StoreError, SecretError) as error:
         log.error("%s", error)
         return 1
@@ -80,11 +82,11 @@ class Gateway:
             site.state_dir,
             now=clock.now,
             limits=Limits(
-                commit_interval=site.buffer.commit_interval,
-                max_size=site.buffer.max_size,
-                max_age=site.buffer.max_age,
+                commit_interval_s=site.buffer.commit_interval,
+                max_size_bytes=site.buffer.max_size,
+                max_age_s=site.buffer.max_age,
+                on_gap=self._gap_event,
             ),
-            on_gap=self._gap_event,
         )
         self._state: State = resume(self._store.entries(), self._store.holds())
         self._inbox: deque[Received] = deque()
@@ -103,7 +105,7 @@ class Gateway:
                 version=__version__,
                 session=self._store.session,
                 on_order=self._take_in,
-                on_heard=lambda id_=uplink.id: self._hear(id_),
+                on_heard=partial(self._hear, uplink.id),
             )
             for uplink in site.uplinks
         ]
@@ -113,6 +115,16 @@ class Gateway:
         self._mirrored = 0.0
         self._born: dict[str, Nameplate] = {}
         self._watchdog = Watchdog()
+
+    def check(self) -> None:
+        """
+        Look at what can be wrong before anything runs.
+
+        Raises:
+            SecretError: A password or certificate file cannot be used.
+        """
+        for uplink in self._uplinks:
+            uplink.check()
 
     async def run(self) -> None:
         """Run all parts until cancelled; a fault in one of them ends all."""
@@ -254,7 +266,7 @@ class Gateway:
         return Outgoing(topic="events", payload=payload)
 
     def _gap_event(self, first: int, last: int, reason: str) -> bytes:
-        fields = {"from": first, "to": last, "epoch": self._store.epoch}
+        fields: dict[str, Value] = {"from": first, "to": last}
         return messages.event(self._site.site.id, clock.now().wall, "buffer_gap", reason, **fields)
 
     def _event_only(self, event: Event) -> Outcome:

@@ -11,7 +11,7 @@ takes away.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 HISTORY_S = 10.0
@@ -37,7 +37,7 @@ class Sample:
 class Loop:
     """
     What one quantity's loop remembers, in W or var: the load (positive is consumption), the trim, what the devices were
-    asked for in sum, and what they gave when they were last seen.
+    asked for in sum, what they gave when they were last seen, and which of them were counted.
     """
 
     load: float | None = None
@@ -45,25 +45,29 @@ class Loop:
     trim: float = 0.0
     asked: float | None = None
     given: float = 0.0
+    counted: frozenset[str] = frozenset()
     history: tuple[Sample, ...] = ()
 
 
-def observe(loop: Loop, meter: Sample | None, ders: Sequence[Sample]) -> Loop:
-    """The loop after one look at the meter (None: not known now) and at the devices that are online."""
+def observe(loop: Loop, meter: Sample | None, ders: Mapping[str, Sample]) -> Loop:
+    """The loop after one look at the meter (None: not known now) and at the devices that are online, by their id."""
     if meter is None:
         return replace(loop, history=())
     history = loop.history
     if not history or meter.mono > history[-1].mono:
         history = (*(s for s in history if meter.mono - s.mono <= HISTORY_S), meter)
-    moment = min((der.mono for der in ders), default=meter.mono)
-    if moment <= loop.load_mono and loop.load is not None:
+    moment = min((der.mono for der in ders.values()), default=meter.mono)
+    same = loop.load is not None and loop.counted == ders.keys()
+    if same and moment <= loop.load_mono:
         return replace(loop, history=history)
-    given = sum(der.value for der in ders)
+    given = sum(der.value for der in ders.values())
     load = given - _interpolate(history, moment)
-    if loop.load is not None:
+    if (
+        same and loop.load is not None
+    ):  # what a device that comes or goes gives is no change of the load's to be smoothed
         weight = 1 - math.exp(-(moment - loop.load_mono) / LOAD_FILTER_S)
         load = loop.load + weight * (load - loop.load)
-    return replace(loop, load=load, load_mono=moment, given=given, history=history)
+    return replace(loop, load=load, load_mono=moment, given=given, counted=frozenset(ders), history=history)
 
 
 def required(loop: Loop, goal: float, *, closed: bool) -> float:

@@ -135,8 +135,9 @@ def _sample(point: str, snapshot: Snapshot) -> Sample | None:
 def _observe(plant: Plant, loop: Loop, quantity: str, ders: Mapping[str, DerNow], snapshot: Snapshot) -> Loop:
     if plant.pcc is None:
         return loop
-    samples = (_sample(f"{der.id}.{quantity}", snapshot) for der in ders.values() if der.online)
-    return pcc.observe(loop, _sample(f"{plant.pcc}.{quantity}", snapshot), [s for s in samples if s is not None])
+    samples = {der.id: _sample(f"{der.id}.{quantity}", snapshot) for der in ders.values() if der.online}
+    known = {id_: sample for id_, sample in samples.items() if sample is not None}
+    return pcc.observe(loop, _sample(f"{plant.pcc}.{quantity}", snapshot), known)
 
 
 def _close(

@@ -107,6 +107,19 @@ def test_a_device_that_measures_itself_wrong_is_trimmed_away(pv: Device) -> None
     assert world.pcc_w == pytest.approx(20_000, abs=150)
 
 
+def test_an_order_right_after_start_is_right_at_once(pv: Device) -> None:
+    """The meter is known before the inverter: what the inverter gives is not taken for a negative load."""
+    pv.online = False
+    world = World(pv)
+    world.run(1)
+    pv.online = True
+    world.run(1.1)
+    world.send(order(world))
+    world.run(0.3)
+
+    assert world.writes[0][2] == pytest.approx(42_000, abs=1_000)
+
+
 def test_an_idle_battery_takes_no_share_of_a_limit(pv: Device, battery: Device) -> None:
     """The sun is not curtailed for a battery that gives nothing."""
     world = World(pv, battery)
