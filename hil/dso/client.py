@@ -107,7 +107,7 @@ class Dso:
         base = f"{prefix}/{site}/"
         self.book = Book(site, prefix=prefix, reply_topic=f"{base}acks/{self._identifier}")
         self._owed: dict[str, Ranges] = {}  # frames to acknowledge, by epoch
-        self.acknowledged: dict[str, Ranges] = {}  # frames acknowledged to the broker's satisfaction, by epoch
+        self._acknowledged: dict[str, Ranges] = {}  # frames acknowledged to the broker's satisfaction, by epoch
         self._publisher: StrictPublisher | None = None  # of the present connection, once subscribed
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -129,6 +129,11 @@ class Dso:
     def connected(self) -> bool:
         """Subscribed on a live connection."""
         return self._publisher is not None
+
+    @property
+    def frames_acknowledged(self) -> int:
+        """How many distinct frames we have acknowledged, over all epochs."""
+        return sum(len(ranges) for ranges in self._acknowledged.values())
 
     # ---- what a person or a script does -----------------------------------------------------------------------------
 
@@ -341,9 +346,10 @@ class Dso:
                 }
                 # Should this fail, the gateway sends the frames again, and they are owed again.
                 await publisher.publish(self.book.base + "measurements/ack", msgspec.json.encode(body))
-                done = self.acknowledged.setdefault(epoch, Ranges())
+                done = self._acknowledged.setdefault(epoch, Ranges())
                 for first, last in ranges:
                     done.add(first, last)
+                self._notify()
 
     async def _beat(self, publisher: StrictPublisher, period_s: float) -> None:
         while True:
