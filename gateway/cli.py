@@ -33,7 +33,7 @@ class _Commands(click.Group):
         return command
 
 
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="dergate")
 def main() -> None:
     """
@@ -43,3 +43,11 @@ def main() -> None:
     Example:
       dergate check site.yaml && dergate run site.yaml
     """
+
+
+if __name__ == "__main__":
+    main()
+
+
+if __name__ == "__main__":
+    main()

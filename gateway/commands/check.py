@@ -14,13 +14,12 @@ from drivers import AnyDevice
 from drivers.base import Driver, PlannedDevice
 from gateway.commands.common import load_or_exit, refuse, site_argument, table
 from gateway.config import Fault, Site, places
+from gateway.control.capability import LIMIT, REACTIVE_SETPOINT, SETPOINT
 
 LOAD_WARNING = 0.7
 """Above this share of the line, a repeated request or a write already makes values late."""
 LOAD_MAX = 1.0
-SETPOINTS = frozenset(
-    {"active_power_limit", "active_power_setpoint", "reactive_power_setpoint", "power_factor_setpoint"}
-)
+SETPOINTS = frozenset({LIMIT, SETPOINT, REACTIVE_SETPOINT})
 PERIODS_MAX = 5
 """A meter that is read less often than every fifth tick makes the closed loop act on what has long passed."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +12,10 @@ from typing import NoReturn
 
 import click
 
+from drivers.config import parse_duration
 from gateway.config import Fault, Site, SiteFaults, load
+from gateway.store.errors import StoreError
+from gateway.uplink.messages.times import epoch
 
 BAD_CONFIGURATION = 2
 NOT_READ = 3
@@ -41,10 +44,35 @@ def extra(module: str) -> ModuleType:
     """A module of the HIL side; a missing library is a sentence that says how to get it, and exit 1."""
     try:
         return import_module(module)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise click.ClickException(
             f"this command needs the library {error.name!r}; get it with: pip install 'dergate[hil]'"
         ) from None
+
+
+@contextmanager
+def reading_store() -> Iterator[None]:
+    """A store that cannot be read is a sentence, and exit 1."""
+    try:
+        yield
+    except StoreError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def moment(text: str) -> float:
+    """An option's time, as UTC seconds."""
+    try:
+        return epoch(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} should be a time like 2026-11-22T10:00:00Z") from None
+
+
+def duration(text: str) -> float:
+    """An option's duration, as seconds."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} {error}") from None
 
 
 def table(rows: Iterable[Sequence[str]]) -> str:
@@ -54,13 +82,3 @@ def table(rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
-
-
-def utc(seconds: float) -> str:
-    """
-    RFC 3339 with milliseconds.
-
-    >>> utc(0.25)
-    '1970-01-01T00:00:00.250Z'
-    """
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

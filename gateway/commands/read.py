@@ -15,10 +15,11 @@ import click
 import drivers
 from drivers.base import ConnectionLost, Driver, Emission
 from gateway import clock
-from gateway.commands.common import NOT_READ, load_or_exit, site_argument, table, utc
+from gateway.commands.common import NOT_READ, load_or_exit, site_argument, table
 from gateway.config import Site
 from gateway.config.wording import suggest
 from gateway.model import Instant, Measurement, Nameplate, Point, Quality
+from gateway.uplink.messages.times import rfc3339
 
 
 @click.command()
@@ -96,15 +97,15 @@ class Answers:
 
     def missing(self, timeout_s: float) -> list[str]:
         """One sentence for each point, or device, that could not be read."""
-        return [reason for name in self._named() for reason in [self._reason(name, timeout_s)] if reason]
+        names: dict[str, None] = {}
+        for name in self.asked:
+            points = [name] if "." in name else self._readable(name)
+            names |= dict.fromkeys(points if any(point in self.readings for point in points) else [name])
+        return [reason for name in names for reason in [self._reason(name, timeout_s)] if reason]
 
     def unit(self, point: str) -> str:
         known = self._point(point)
         return known.unit if known else ""
-
-    def _named(self) -> list[str]:
-        unknown = [name for name in self.asked if "." not in name and not self._readable(name)]
-        return [*unknown, *self.points()]
 
     def _reason(self, name: str, timeout_s: float) -> str | None:
         device = name.partition(".")[0]
@@ -174,11 +175,11 @@ def _as_json(unit: str, reading: Reading) -> Mapping[str, object]:
         "value": measurement.value,
         "unit": unit,
         "quality": measurement.quality,
-        "time": utc(reading.time),
+        "time": rfc3339(reading.time),
     }
 
 
 def _as_text(unit: str, reading: Reading) -> tuple[str, str, str, str]:
     value = reading.measurement.value
     text = "-" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-    return text, unit, str(reading.measurement.quality), utc(reading.time)
+    return text, unit, str(reading.measurement.quality), rfc3339(reading.time)

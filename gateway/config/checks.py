@@ -10,6 +10,7 @@ from typing import Any
 from drivers import AnyDevice
 from gateway.config.document import Document
 from gateway.config.faults import Fault, Steps, spell
+from gateway.config.quantities import parse_deadband
 from gateway.config.wording import suggest
 
 Devices = Mapping[int, AnyDevice]
@@ -91,4 +92,21 @@ def _report_patterns_match(document: Document, _: Devices) -> Iterator[Fault]:
             yield place.fault(f"matches no device; {suggest(device, known)}")
 
 
-_RULES = (_unique_ids, _unique_units, _named_devices_exist, _pcc_measures_power, _report_patterns_match)
+def _deadbands_fit(document: Document, devices: Devices) -> Iterator[Fault]:
+    units = {f"{device.id}.{point.name}": point.unit for device in devices.values() for point in device.points}
+    patterns = document.get(("report", "points"))
+    for steps, pattern in [
+        (("report", "default", "deadband"), "*"),
+        *((("report", "points", name, "deadband"), name) for name in (patterns if isinstance(patterns, dict) else ())),
+    ]:
+        try:
+            unit = parse_deadband(document.get(steps)).unit
+        except ValueError:
+            continue  # left out, or reported as what it is
+        others = [point for point in units if fnmatchcase(point, pattern) and units[point] != unit]
+        if unit not in {"", "%"} and others:
+            message = f"is in {unit}, and would hold for {others[0]}, which is in {units[others[0]] or 'no unit'}"
+            yield document.place(steps).fault(f"{message}; give a share like 0.5%, or name the points more narrowly")
+
+
+_RULES = (_unique_ids, _unique_units, _named_devices_exist, _pcc_measures_power, _report_patterns_match, _deadbands_fit)

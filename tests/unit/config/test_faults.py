@@ -128,6 +128,12 @@ POWER = '{name: active_power, register: "input:52", type: float32, unit: W}'
             id="report-pattern-without-device",
         ),
         pytest.param(
+            POINTS + f"      - {POWER}\nreport: {{default: {{deadband: 1V}}}}",
+            "14:30: report.default.deadband: is in V, and would hold for m1.active_power, which is in W; "
+            "give a share like 0.5%, or name the points more narrowly",
+            id="deadband-in-another-unit",
+        ),
+        pytest.param(
             "buffer: {max_size: 2}", "8:20: buffer.max_size: should be a size like 500MB or 2GB, found 2", id="size"
         ),
         pytest.param(
