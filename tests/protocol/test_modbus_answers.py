@@ -1,0 +1,197 @@
+"""Answers that are wrong, late, torn or doubled: no value is ever emitted that the device did not give."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from drivers.base import ConnectionLost, WriteRefused
+from gateway.model import Quality, SetPoint
+from tests.contract.watch import Watch, running
+from tests.protocol import modbus_peers as peers
+from tests.protocol.modbus_peers import frame, right_answer
+
+TIMEOUT_S = 0.15  # of the device as modbus_peers.driver makes it
+POINTS = [{"name": f"r{at}", "register": f"holding:{at}", "type": "uint16"} for at in (0, 1)]
+OTHERS = [{"name": f"r{at}", "register": f"holding:{at}", "type": "uint16"} for at in (40, 41)]
+
+
+def only_right_values(watch: Watch) -> bool:
+    """Each value is 1000 plus the address in the point's name, or there is none."""
+    return all(each.value in (None, 1000 + int(each.point.removeprefix("d.r"))) for each in watch.measurements)
+
+
+def offline(watch: Watch) -> bool:
+    return any(each.quality is Quality.OFFLINE for each in watch.measurements)
+
+
+def next_transaction(request: bytes) -> bytes:
+    return ((int.from_bytes(request[:2], "big") + 1) & 0xFFFF).to_bytes(2, "big")
+
+
+def longer(request: bytes, by: int) -> bytes:
+    """A right answer with a wrong length in its head."""
+    answer = right_answer(request)
+    return answer[:4] + (int.from_bytes(answer[4:6], "big") + by).to_bytes(2, "big") + answer[6:]
+
+
+WRONG: dict[str, Callable[[bytes], bytes]] = {
+    "wrong-transaction": lambda q: frame(next_transaction(q), q[6], right_answer(q)[7:]),
+    "wrong-unit": lambda q: frame(q[:2], q[6] + 1, right_answer(q)[7:]),
+    "wrong-function": lambda q: frame(q[:2], q[6], b"\x04" + right_answer(q)[8:]),
+    "fewer-registers": lambda q: frame(q[:2], q[6], b"\x03\x02" + right_answer(q)[9:11]),
+    "more-registers": lambda q: frame(q[:2], q[6], b"\x03\x06" + right_answer(q)[9:] + b"\xff\xff"),
+    "short-byte-count": lambda q: frame(q[:2], q[6], b"\x03\x02" + right_answer(q)[9:]),
+    "long-byte-count": lambda q: frame(q[:2], q[6], b"\x03\x08" + right_answer(q)[9:]),
+    "short-length": lambda q: longer(q, -2),
+    "long-length": lambda q: longer(q, 2),
+    "wrong-protocol": lambda q: q[:2] + b"\0\1" + right_answer(q)[4:],
+    "garbage": lambda q: b"\x99" * 40,
+    "another-requests-data": lambda q: right_answer(next_transaction(q) + q[2:]),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
+async def test_a_wrong_answer_is_never_data(wrong: Callable[[bytes], bytes]) -> None:
+    """The fourth answer is wrong: every value stays right, and the next connection works."""
+    requests = 0
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        requests += 1
+        writer.write(wrong(request) if requests == 4 else right_answer(request))
+
+    async with peers.scripted(answer) as port:
+        driver = peers.driver(port, *POINTS)
+        async with running(driver) as watch:
+            # What breaks the stream ends the run; what does not fit its request takes the unit offline.
+            await watch.until(lambda: watch.task.done() or offline(watch))
+    assert requests >= 4
+    assert only_right_values(watch)
+    async with peers.scripted(answer) as port, running(peers.driver(port, *POINTS)) as again:
+        await again.until(lambda: again.value("d.r1") == 1001)
+
+
+async def test_a_wrong_answer_does_not_wait_for_the_time_out() -> None:
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(WRONG["wrong-unit"](request))
+
+    async with peers.scripted(answer) as port, running(peers.driver(port, *POINTS, timeout="1h")) as watch:
+        await watch.until(lambda: offline(watch))
+
+
+async def test_an_answer_in_single_bytes_is_as_good_as_in_one() -> None:
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        for byte in right_answer(request):
+            writer.write(bytes((byte,)))
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    async with peers.scripted(answer) as port, running(peers.driver(port, *POINTS)) as watch:
+        await watch.until(lambda: watch.value("d.r1") == 1001)
+        assert only_right_values(watch)
+
+
+async def test_dripping_is_bounded_by_the_whole_answers_time() -> None:
+    """One byte and then nothing: each byte buys no further time."""
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        for byte in right_answer(request)[:-1]:
+            writer.write(bytes((byte,)))
+            await asyncio.sleep(TIMEOUT_S / 2)
+
+    async with peers.scripted(answer) as port, running(peers.driver(port, *POINTS)) as watch:
+        await watch.until(lambda: offline(watch))
+        assert only_right_values(watch)
+
+
+async def test_a_late_answer_is_nobodys_value() -> None:
+    """Two blocks of different addresses; each answer leaves when the next request is there, under its own number."""
+    held: list[bytes] = []
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        if held:
+            writer.write(held.pop())
+        held.append(right_answer(request))
+
+    async with peers.scripted(answer) as port, running(peers.driver(port, *POINTS, *OTHERS)) as watch:
+        await watch.until(lambda: offline(watch))
+        assert all(each.value is None for each in watch.measurements)
+
+
+async def test_an_answer_given_twice_counts_once() -> None:
+    """The second one would answer the next request, of another block, were it not for its number."""
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(right_answer(request) * 2)
+
+    async with peers.scripted(answer) as port, running(peers.driver(port, *POINTS, *OTHERS)) as watch:
+        await watch.until(lambda: sum(each.point == "d.r41" for each in watch.measurements) >= 5)
+        assert only_right_values(watch)
+        assert all(each.quality is Quality.GOOD for each in watch.measurements)
+
+
+@pytest.mark.parametrize("how", ["close", "abort"])
+async def test_a_dropped_connection_ends_the_run_at_once(how: str) -> None:
+    """A time-out of an hour shows that nobody waits for it."""
+
+    async def answer(_request: bytes, writer: asyncio.StreamWriter) -> None:
+        getattr(writer if how == "close" else writer.transport, how)()
+
+    async with peers.scripted(answer) as port, running(peers.driver(port, *POINTS, timeout="1h")) as watch:
+        assert f"tcp://127.0.0.1:{port}" in await watch.lost()
+
+
+async def test_a_write_that_is_never_answered_is_not_repeated_and_not_known() -> None:
+    writes = 0
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        nonlocal writes
+        if request[7] == 3:
+            writer.write(right_answer(request))
+        else:
+            writes += 1
+
+    point = {"name": "r0", "register": "holding:0", "type": "uint16", "access": "read-write"}
+    async with peers.scripted(answer) as port:
+        driver = peers.driver(port, point)
+        async with running(driver) as watch:
+            await watch.until(lambda: watch.value("d.r0") == 1000)
+            with pytest.raises(ConnectionLost, match="not known"):
+                await driver.write(SetPoint("d.r0", 5, expires=float("inf"), cause="test"))
+            assert writes == 1
+
+
+async def test_a_write_that_is_echoed_but_not_held_is_refused() -> None:
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(right_answer(request) if request[7] == 3 else request)
+
+    point = {"name": "r0", "register": "holding:0", "type": "uint16", "access": "read-write"}
+    async with peers.scripted(answer) as port:
+        driver = peers.driver(port, point)
+        async with running(driver) as watch:
+            await watch.until(lambda: watch.value("d.r0") == 1000)
+            with pytest.raises(WriteRefused, match="wrote 5, the device holds 1000"):
+                await driver.write(SetPoint("d.r0", 5, expires=float("inf"), cause="test"))
+
+
+@pytest.mark.parametrize(
+    ("value", "accepted"), [(70000.0, "0 to 65535"), (float("nan"), "finite"), (None, "no off state")]
+)
+async def test_what_cannot_be_written_never_reaches_the_wire(value: float | None, accepted: str) -> None:
+    functions: set[int] = set()
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        functions.add(request[7])
+        writer.write(right_answer(request))
+
+    point = {"name": "r0", "register": "holding:0", "type": "uint16", "access": "read-write"}
+    async with peers.scripted(answer) as port:
+        driver = peers.driver(port, point)
+        async with running(driver) as watch:
+            await watch.until(lambda: watch.value("d.r0") == 1000)
+            with pytest.raises(WriteRefused, match=accepted):
+                await driver.write(SetPoint("d.r0", value, expires=float("inf"), cause="test"))
+            assert functions == {3}
