@@ -28,13 +28,16 @@ SMALL_TABLES = ("meta", "entry", "hold", "message", "position")
 
 def connect(path: Path) -> sqlite3.Connection:
     """
-    A connection that commits durably: WAL with an fsync at each commit.
+    A connection that commits durably: WAL with an fsync at each commit. A file that is not ours is not touched.
 
     Raises:
-        sqlite3.Error: The file cannot be opened or is no database.
+        StoreTooNew: A newer version wrote it.
+        StoreDamaged: It is another program's file.
+        sqlite3.Error: It cannot be opened, or is no database.
     """
     connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
+        _identify(connection)
         connection.execute("pragma cell_size_check = on")
         connection.execute("pragma trusted_schema = off")
         connection.execute("pragma temp_store = memory")
@@ -55,23 +58,21 @@ def migrations() -> list[str]:
     return [item.read_text(encoding="utf-8") for _, item in scripts]
 
 
-def migrate(connection: sqlite3.Connection, scripts: list[str]) -> None:
-    """
-    Bring the file to the present shape, each step in one transaction; a file that is there already is left as it is.
-
-    Raises:
-        StoreTooNew: A newer version wrote it.
-        StoreDamaged: It is another program's file.
-    """
-    version = int(connection.execute("pragma user_version").fetchone()[0])
+def _identify(connection: sqlite3.Connection) -> None:
     owner = int(connection.execute("pragma application_id").fetchone()[0])
     if owner != APPLICATION_ID and connection.execute("select 1 from sqlite_master limit 1").fetchone():
         raise StoreDamaged("the file is another program's database")
-    if version > len(scripts):
+    version = int(connection.execute("pragma user_version").fetchone()[0])
+    if version > (known := len(migrations())):
         raise StoreTooNew(
-            f"the store has schema {version}, this version knows schemas up to {len(scripts)}",
+            f"the store has schema {version}, this version knows schemas up to {known}",
             "install the version that wrote it, or name another state_dir",
         )
+
+
+def migrate(connection: sqlite3.Connection, scripts: list[str]) -> None:
+    """Bring the file to the present shape, each step in one transaction; one that has it is left as it is."""
+    version = int(connection.execute("pragma user_version").fetchone()[0])
     for number, script in enumerate(scripts[version:], start=version + 1):
         try:
             connection.executescript(

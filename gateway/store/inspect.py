@@ -79,10 +79,8 @@ def stats(state_dir: Path) -> Stats:
         outbox = Outbox(connection)
         meta = dict(connection.execute("select key, value from meta where key in ('epoch', 'session')"))
         kept = ivl.missing(outbox.gone, 1, outbox.last_frame)
-        edges = [
-            connection.execute(f"select oldest, newest from block order by first {order} limit 1").fetchone()
-            for order in ("asc", "desc")
-        ]
+        oldest = connection.execute("select oldest from block order by first limit 1").fetchone()
+        newest = connection.execute("select newest from block order by first desc limit 1").fetchone()
         uplinks = []
         for uplink, position in sorted(outbox.positions().items()):
             done = ivl.merged((*position.frames, *outbox.gone))
@@ -102,8 +100,8 @@ def stats(state_dir: Path) -> Stats:
             messages=sum(outbox.kept_messages().values()),
             first=kept[0][0] if kept else None,
             last=kept[-1][1] if kept else None,
-            oldest=edges[0][0] if edges[0] else None,
-            newest=edges[1][1] if edges[1] else None,
+            oldest=oldest[0] if oldest else None,
+            newest=newest[0] if newest else None,
             size_bytes=sum(
                 path.stat().st_size for suffix in SUFFIXES if (path := state_dir / f"{NAME}{suffix}").exists()
             ),

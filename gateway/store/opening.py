@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,6 +19,7 @@ from gateway.store.errors import StoreDamaged
 from gateway.store.journal import load_entries, load_holds
 from gateway.store.limits import Limits
 from gateway.store.outbox import WAL_LOST_NUMBERS, Outbox, Position
+from gateway.store.progress import Progress
 from gateway.store.runs import Runs
 
 SUSPECT = "store.suspect"
@@ -34,7 +35,10 @@ CARRIED = {
     "hold": "point, before",
     "message": "number, time, topic, uplink, response_topic, correlation, ref, payload",
 }
-"""What is carried over from a damaged file; the first column is the table's key."""
+"""What is carried over from a damaged file; numbered tables begin with their number."""
+
+STEPS = 10_000
+"""Tries to get past damaged pages, one record number each: some tenths of a second where nothing more is readable."""
 
 CARRIED_ROWS = 100_000
 """Rows of one table that are carried over, the newest: a start must not take longer than 10 s."""
@@ -49,6 +53,7 @@ class Opened:
     session: int
     entries: tuple[Entry, ...]
     holds: tuple[Hold, ...]
+    progress: Progress
     note: str | None
 
 
@@ -90,17 +95,11 @@ def open_or_replace(state_dir: Path, wall: float, limits: Limits) -> Opened:
     try:
         carried = carry_over(aside, fresh.outbox, wall, limits)
         suspect.unlink(missing_ok=True)
-        connection = fresh.outbox.connection
-        entries, unreadable = load_entries(connection, wall)
-        holds = load_holds(connection)
+        note = f"the store was damaged ({reason}); it is kept as {aside.name}, a new one was made; {carried}"
+        return _loaded(fresh.outbox, fresh.epoch, fresh.session, wall, note)
     except BaseException:
         fresh.outbox.close()
         raise
-    note = (
-        f"the store was damaged ({reason}); it is kept as {aside.name}, a new one was made; carried over: {carried}"
-        + (f"; {unreadable} of the orders cannot be read" if unreadable else "")
-    )
-    return replace(fresh, entries=entries, holds=holds, note=note)
 
 
 def _open(path: Path, wall: float, limits: Limits) -> Opened:
@@ -117,10 +116,7 @@ def _open(path: Path, wall: float, limits: Limits) -> Opened:
         note = _after_lost_wal(outbox, wall, limits) if wal_lost and not closed else None
         # The main file must say by itself that it was not closed; so a log that vanishes is noticed.
         connection.execute("pragma wal_checkpoint(full)")
-        entries, unreadable = load_entries(connection, wall)
-        if unreadable:
-            note = "; ".join(filter(None, [note, f"{unreadable} orders in the journal cannot be read"]))
-        return Opened(outbox, epoch, session, entries, load_holds(connection), note)
+        return _loaded(outbox, epoch, session, wall, note)
     except sqlite3.OperationalError as error:
         connection.close()
         if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:  # no such table or column
@@ -129,6 +125,13 @@ def _open(path: Path, wall: float, limits: Limits) -> Opened:
     except BaseException:
         connection.close()
         raise
+
+
+def _loaded(outbox: Outbox, epoch: str, session: int, wall: float, note: str | None) -> Opened:
+    entries, unreadable = load_entries(outbox.connection, wall)
+    if unreadable:
+        note = "; ".join(filter(None, [note, f"{unreadable} orders in the journal cannot be read"]))
+    return Opened(outbox, epoch, session, entries, load_holds(outbox.connection), Progress.load(outbox), note)
 
 
 def _begin_session(connection: sqlite3.Connection) -> tuple[str, int, bool]:
@@ -187,8 +190,9 @@ def carry_over(aside: Path, outbox: Outbox, wall: float, limits: Limits) -> str:
     rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in CARRIED}
     try:
         with closing(sqlite3.connect(f"{aside.absolute().as_uri()}?mode=ro", uri=True)) as old:
-            for table, columns in CARRIED.items():
-                rows[table] = _readable_rows(old, table, columns)
+            rows["hold"] = list(_readable(old, "select point, before from hold"))
+            for table in ("entry", "message"):
+                rows[table] = _readable_rows(old, table, CARRIED[table])
             for uplink, messages in _readable(old, "select uplink, messages from position"):
                 with suppress(Unreadable):
                     positions.append((str(uplink), unpack_runs(messages)))
@@ -214,7 +218,7 @@ def carry_over(aside: Path, outbox: Outbox, wall: float, limits: Limits) -> str:
     outbox.number_messages_after(max([newest, *(runs[-1][1] for _, runs in positions if runs)]))
     outbox.announce((first, last), f"damaged, epoch {epoch}", wall, limits.on_gap)
     connection.execute("commit")
-    return ", ".join(f"{count} {table} rows" for table, count in counts.items())
+    return "carried over: " + ", ".join(f"{count} {table} rows" for table, count in counts.items())
 
 
 def _readable(connection: sqlite3.Connection, query: str) -> Iterator[tuple[Any, ...]]:
@@ -224,11 +228,18 @@ def _readable(connection: sqlite3.Connection, query: str) -> Iterator[tuple[Any,
 
 
 def _readable_rows(connection: sqlite3.Connection, table: str, columns: str) -> list[tuple[Any, ...]]:
-    """The newest rows of a table in order, read from the back down to damage, and from the front up to it."""
+    """The newest rows of a table in order; damaged pages are stepped over."""
     key = columns.partition(",")[0]
-    found: dict[object, tuple[Any, ...]] = {}
-    for direction in ("desc", "asc"):
-        query = f"select {columns} from {table} order by {key} {direction}"  # noqa: S608 - names of our own
-        for row in islice(_readable(connection, query), CARRIED_ROWS - len(found)):
-            found.setdefault(row[0], row)
-    return [found[key] for key in sorted(found, key=lambda key: (str(type(key)), key))]
+    query = f"select {columns} from {table} where {key} > ? order by {key}"  # noqa: S608 - names of our own
+    found: deque[tuple[Any, ...]] = deque(maxlen=CARRIED_ROWS)
+    number = 0
+    for _ in range(STEPS):
+        try:
+            for row in connection.execute(query, (number,)):
+                found.append(row)
+                number = row[0]
+        except sqlite3.Error:
+            number += 1
+        else:
+            break
+    return list(found)

@@ -27,7 +27,6 @@ from gateway.store.journal import entry_rows
 from gateway.store.limits import Backlog, Limits
 from gateway.store.opening import SUSPECT, Opened, open_or_replace, open_outbox
 from gateway.store.outbox import Added, Outbox
-from gateway.store.progress import Progress
 from gateway.store.recent import Recent
 from gateway.store.retention import Pruned, prune
 from gateway.store.runs import merged, missing
@@ -70,7 +69,7 @@ class Store:
         self.session = opened.session
         self.opened_after_damage = opened.note
         self.fault: StoreError | None = None
-        self._progress = Progress.load(opened.outbox)
+        self._progress = opened.progress
         self._recent = Recent()
         self._oldest: dict[
             str, tuple[int, float | None]

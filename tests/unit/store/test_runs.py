@@ -1,5 +1,7 @@
 """Interval arithmetic over record numbers agrees with sets of numbers."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ def numbers(runs):
 
 
 def is_normal(runs):
-    return all(a <= b for a, b in runs) and all(x[1] + 1 < y[0] for x, y in zip(runs, runs[1:], strict=False))
+    return all(a <= b for a, b in runs) and all(x[1] + 1 < y[0] for x, y in pairwise(runs))
 
 
 @given(ANY_RUNS)

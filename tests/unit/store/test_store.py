@@ -6,6 +6,11 @@ import math
 import os
 
 import pytest
+
+from gateway.model import Ack, Activation, Entry, Frame, Hold, Kind, Outgoing, Quality, Status
+from gateway.store import Store, StoreError, recent
+from gateway.store.errors import StoreLocked, StoreTooNew
+from gateway.store.outbox import BLOCK_FRAMES
 from tests.unit.store.helpers import (
     T0,
     Clock,
@@ -21,11 +26,6 @@ from tests.unit.store.helpers import (
     until,
     written,
 )
-
-from gateway.model import Ack, Activation, Entry, Frame, Hold, Kind, Outgoing, Quality, Status
-from gateway.store import Store, StoreError, recent
-from gateway.store.errors import StoreLocked, StoreTooNew
-from gateway.store.outbox import BLOCK_FRAMES
 
 
 async def test_a_commit_is_found_again_after_a_restart(tmp_path):
@@ -345,7 +345,7 @@ async def test_a_second_opening_of_the_directory_is_refused_with_the_pid_of_the_
 async def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path):
     async with opened(tmp_path) as store:
         store._outbox.connection.execute("pragma user_version = 999")
-    with pytest.raises(StoreTooNew, match="schema 999.*install the version that wrote it"):
+    with pytest.raises(StoreTooNew, match=r"schema 999.*install the version that wrote it"):
         Store.open(tmp_path, now=Clock(), limits=limits())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["lock", "store.db"]
 
