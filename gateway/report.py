@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from gateway.image import KNOWN, Reading
 from gateway.model import Frame, Instant, Quality, Value
@@ -86,9 +87,13 @@ class Reporter:
 
 
 def _left_deadband(old: Value | None, new: Value | None, deadband: float) -> bool:
-    if isinstance(old, int | float) and isinstance(new, int | float):
+    if _is_number(old) and _is_number(new):
         return abs(new - old) > deadband
     return old != new
+
+
+def _is_number(value: Value | None) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _frame(time: float, readings: Mapping[str, Reading]) -> Frame:
