@@ -25,7 +25,8 @@ REFUSED_RETRY_S = 60.0
 """Between two tries of a refused point: a refusal is a fault of the configuration until the device says otherwise."""
 STALE_MIN_S = 3.0
 """A value is not stale before it, however fast it is polled: one lost answer is no alarm."""
-_SUNSPEC_BLOCKS = 3  # readings, immediate controls, storage: at most as many, known once the device was asked
+_SUNSPEC_REQUESTS = ("SunSpec readings", "SunSpec set-points", "SunSpec storage")
+"""What a device may turn out to have; a meter has the first, only a battery the last."""
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +67,8 @@ class Unit:
 
     def requests(self) -> list[tuple[str, float]]:
         """What is read, with the period in seconds, as far as configuration tells."""
-        asked = [("SunSpec", self.device.poll)] * _SUNSPEC_BLOCKS if self.device.sunspec else []
+        likely = {"meter": 1, "battery": 3}.get(self.device.role, 2) if self.device.sunspec else 0
+        asked = [(text, self.device.poll) for text in _SUNSPEC_REQUESTS[:likely]]
         return asked + [(block.text, period_s) for period_s, blocks in self._configured_blocks() for block in blocks]
 
     async def run(self, link: Link, emit: Emit, *, phase: float, all_down: Callable[[], bool]) -> None:

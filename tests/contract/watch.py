@@ -11,6 +11,8 @@ from gateway.model import Measurement, Nameplate
 
 DEADLINE_S = 5.0
 """Far above what any state here takes, so that a loaded machine fails no test."""
+WHOLE_S = 20.0
+"""For all of a test's dealings with one run, so that a write that never returns fails and does not hang."""
 
 
 class Watch:
@@ -70,7 +72,8 @@ async def running(driver: Driver) -> AsyncIterator[Watch]:
     watch = Watch()
     watch.task = asyncio.create_task(driver.run(watch.emit), name="driver under test")
     try:
-        yield watch
+        async with asyncio.timeout(WHOLE_S):
+            yield watch
     finally:
         watch.task.cancel()
         with suppress(asyncio.CancelledError, ConnectionLost):

@@ -72,8 +72,8 @@ async def scripted(answer: Answer) -> AsyncIterator[int]:
             while True:
                 head = await reader.readexactly(6)
                 await answer(head + await reader.readexactly(int.from_bytes(head[4:], "big")), writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            return  # cancelled by the end of the block below: asyncio's streams log a handler that ends as cancelled
         finally:
             writer.transport.abort()
 

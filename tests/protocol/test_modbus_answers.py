@@ -144,6 +144,38 @@ async def test_a_dropped_connection_ends_the_run_at_once(how: str) -> None:
         assert f"tcp://127.0.0.1:{port}" in await watch.lost()
 
 
+@pytest.mark.parametrize("dropped_at", [3, 6], ids=["while-it-waits", "while-it-is-under-way"])
+async def test_a_write_fails_at_once_when_the_connection_drops(dropped_at: int) -> None:
+    """Whether a read before it or the write itself is on the wire; a time-out of an hour shows that nobody waits."""
+    reads = 0
+    second_read, written = asyncio.Event(), asyncio.Event()
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        nonlocal reads
+        reads += request[7] == 3
+        if reads == 2:
+            second_read.set()
+            await written.wait()
+            if dropped_at == 3:
+                writer.transport.abort()
+        if request[7] == dropped_at == 6:
+            writer.transport.abort()
+        else:
+            writer.write(right_answer(request))
+
+    point = {"name": "r0", "register": "holding:0", "type": "uint16", "access": "read-write"}
+    async with peers.scripted(answer) as port:
+        driver = peers.driver(port, point, timeout="1h")
+        async with running(driver) as watch:
+            await second_read.wait()
+            write = asyncio.create_task(driver.write(SetPoint("d.r0", 5, expires=float("inf"), cause="test")))
+            await asyncio.sleep(0)
+            written.set()
+            with pytest.raises(ConnectionLost):
+                await write
+            await watch.lost()
+
+
 async def test_a_write_that_is_never_answered_is_not_repeated_and_not_known() -> None:
     writes = 0
 

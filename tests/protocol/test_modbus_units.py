@@ -129,6 +129,15 @@ async def test_periods_of_one_device_are_kept_apart() -> None:
             assert planned.requests == ("holding 7 every 20 ms", "holding 8 every 3600 s")
 
 
+@pytest.mark.parametrize(("role", "requests"), [("meter", 1), ("pv", 2), ("battery", 3)])
+def test_the_plan_counts_what_a_sunspec_device_is_likely_to_have(role: str, requests: int) -> None:
+    (driver,) = line(502, 1, role=role, profile="sunspec", points=[], poll="1s")
+    (planned,) = driver.plan()
+
+    assert planned.requests_per_s == requests
+    assert planned.requests[0] == "SunSpec readings every 1 s"
+
+
 async def test_all_values_of_one_answer_are_emitted_together() -> None:
     points = [{"name": f"r{at}", "register": f"holding:{at}", "type": "uint16"} for at in (7, 8)]
     async with ModbusFace({1: MemoryRegisters(holding={7: 7, 8: 8})}) as face:
@@ -142,21 +151,23 @@ async def test_all_values_of_one_answer_are_emitted_together() -> None:
 async def test_a_write_passes_the_reads_that_wait() -> None:
     """While one read is under way and others wait, the write and its read-back are next on the wire."""
     seen: list[tuple[int, int]] = []
-    hold = asyncio.Event()
+    held, release = asyncio.Event(), asyncio.Event()
 
     async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
         seen.append((request[6], request[7]))
-        if request[6] == 2 and not hold.is_set():
-            await hold.wait()
+        if request[6] == 2:
+            held.set()
+            await release.wait()
         writer.write(right_answer(request) if request[7] == 3 else request)
 
     async with peers.scripted(answer) as port:
         (driver,) = line(port, 1, 2, 3, timeout="5s", poll="10ms")
         async with running(driver) as watch:
-            await watch.until(lambda: count(watch, "u1.r7") >= 1 and (2, 3) in seen)
+            await watch.until(lambda: count(watch, "u1.r7") >= 1)
+            await held.wait()
             write = asyncio.create_task(driver.write(SetPoint("u1.r7", 1007, expires=float("inf"), cause="test")))
             await asyncio.sleep(0)
-            hold.set()
+            release.set()
             assert await write == 1007
             at = seen.index((1, 6))
             assert seen[at - 1 : at + 2] == [(2, 3), (1, 6), (1, 3)]
