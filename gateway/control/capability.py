@@ -13,6 +13,8 @@ from gateway.model import Band, Point, Quality
 LIMIT = "active_power_limit"
 SETPOINT = "active_power_setpoint"
 REACTIVE_SETPOINT = "reactive_power_setpoint"
+QUANTITY_OF = {LIMIT: ACTIVE, SETPOINT: ACTIVE, REACTIVE_SETPOINT: REACTIVE}
+"""Which quantity a writable point acts on, by its name."""
 _BY_QUANTITY = {ACTIVE: (LIMIT, SETPOINT), REACTIVE: (REACTIVE_SETPOINT,)}
 
 _AWAY = frozenset({Quality.OFFLINE, Quality.STALE})

@@ -22,7 +22,7 @@ from gateway.control.life import Event, Lives, Orders, Reply
 from gateway.control.mirror import Mirror, mirror_of
 from gateway.control.pcc import Loop
 from gateway.control.plant import Plant
-from gateway.control.steering import Steering, steer
+from gateway.control.steering import Steering, kept, steer
 from gateway.control.writes import Held, Writes, plan_writes
 from gateway.image import Snapshot
 from gateway.model import Entry, Hold, Received, SetPoint
@@ -93,7 +93,10 @@ def tick(plant: Plant, state: State, inputs: Inputs) -> tuple[State, Outcome]:
 
     dt = 0.0 if state.mono is None else max(now.mono - state.mono, 0.0)
     steering, decision = steer(plant, state.steering, in_force, lives.ders, snapshot, inputs.heard, dt)
-    written = plan_writes(state.writes, decision.wishes, plant, snapshot, journaled=inputs.journaled, serial=serial)
+    staying = kept(state.writes.held, decision, lives.ders)
+    written = plan_writes(
+        state.writes, decision.wishes, staying, plant, snapshot, journaled=inputs.journaled, serial=serial
+    )
     lives.prove(in_force, decision, written.writes)
 
     mirror = mirror_of(decision, lives.ders)

@@ -62,7 +62,7 @@ def dispatch_active(
         elif LIMIT in der.points:
             desired[f"{id_}.{LIMIT}"] = ruling.band.hi
         else:
-            now_curbed[id_] = curbed.get(id_, der.active_power or 0.0)
+            now_curbed[id_] = curbed.get(id_, _given(der))
             desired |= _set(der, min(now_curbed[id_], ruling.band.hi))
     return desired, now_curbed
 
@@ -82,7 +82,7 @@ def _to_limit(
 ) -> tuple[Desired, dict[str, float]]:
     storage = {id_: der for id_, der in ders.items() if der.active.lo < 0}
     sources = {id_: der for id_, der in ders.items() if id_ not in storage}
-    powers = {id_: curbed.get(id_, der.active_power or 0.0) for id_, der in storage.items()}
+    powers = {id_: curbed.get(id_, _given(der)) for id_, der in storage.items()}
     lowest = sum(bands[id_].lo for id_ in sources)
     desired: Desired = {}
     if storage and (not sources or sum(powers.values()) > limit - lowest):
@@ -103,7 +103,7 @@ def _to_limit(
 def _to_setpoint(setpoint: float, ders: Mapping[str, DerNow], bands: Mapping[str, Band]) -> Desired:
     settable = {id_: der for id_, der in ders.items() if SETPOINT in der.points}
     limitable = {id_: der for id_, der in ders.items() if id_ not in settable}
-    given = sum(der.active_power or 0.0 for der in limitable.values())
+    given = sum(_given(der) for der in limitable.values())
     desired: Desired = {}
     for id_, power in _share(setpoint - given, settable, {id_: bands[id_] for id_ in settable}).items():
         desired |= _set(settable[id_], power)
@@ -128,7 +128,12 @@ def _share_used(total: float, ders: Mapping[str, DerNow], bands: Mapping[str, Ba
 def _within_reach(der: DerNow) -> float:
     """The present power rounded up to whole steps, and one step: it moves seldom, and never holds back a rise."""
     step = STEP_SHARE * der.rated_w
-    return (ceil((der.active_power or 0.0) / step) + 1) * step
+    return (ceil(_given(der) / step) + 1) * step
+
+
+def _given(der: DerNow) -> float:
+    """What a device gives now; one whose power is not known counts with all that it could give."""
+    return der.rated_w if der.active_power is None else der.active_power
 
 
 def _set(der: DerNow, power: float) -> Desired:

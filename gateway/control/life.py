@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from gateway.control import writes as writing
 from gateway.control.activation import NO_POWERS, Powers, advance, in_force, is_open, starts_at
 from gateway.control.admission import PLANT_TARGETS, in_power, judge, rating
-from gateway.control.capability import LIMIT, REACTIVE_SETPOINT, SETPOINT, DerNow, ders_now
-from gateway.control.functions import ACTIVE, BY_NAME, REACTIVE, Function
+from gateway.control.capability import QUANTITY_OF, DerNow, ders_now
+from gateway.control.functions import ACTIVE, BY_NAME, Function
 from gateway.control.plant import Authority, Plant
 from gateway.control.proof import Watch, measured, obeys, tolerance
 from gateway.control.steering import Decision
@@ -19,8 +19,6 @@ from gateway.model import Ack, Activation, Cancellation, Entry, Received, Refusa
 
 ENDED_MAX = 10_000
 """Ended orders remembered to answer a repetition; older ones are refused by their age anyway."""
-
-_QUANTITY = {LIMIT: ACTIVE, SETPOINT: ACTIVE, REACTIVE_SETPOINT: REACTIVE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +324,7 @@ class Lives:
             f"{point_id}: {error}"
             for point_id, point in self._snapshot.points.items()
             if point.device in targets
-            and _QUANTITY.get(point.name) == quantity
+            and QUANTITY_OF.get(point.name) == quantity
             and (error := writing.failed(point_id, self._snapshot))
         ]
         if errors:
@@ -450,6 +448,6 @@ def _served(function: Function, target: str, wishes: Mapping[str, Wish]) -> dict
     return {
         id_: wish
         for id_, wish in wishes.items()
-        if _QUANTITY.get(id_.partition(".")[2]) == function.quantity
+        if QUANTITY_OF.get(id_.partition(".")[2]) == function.quantity
         and (target in PLANT_TARGETS or id_.partition(".")[0] == target)
     }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.control import pcc
 from gateway.control.admission import PLANT_TARGETS, in_power, rating, reach
 from gateway.control.arbitration import Order, Ruling, rank_of, rule
-from gateway.control.capability import DerNow
+from gateway.control.capability import QUANTITY_OF, DerNow
 from gateway.control.dispatch import Total, dispatch_active, dispatch_reactive
 from gateway.control.fallback import fallbacks
 from gateway.control.functions import ACTIVE, BY_NAME, REACTIVE
@@ -66,6 +66,25 @@ def steer(
     wishes = {point: Wish(power, _cause(rulings, point, ACTIVE)) for point, power in active.items()}
     wishes |= {point: Wish(power, _cause(rulings, point, REACTIVE)) for point, power in reactive.items()}
     return Steering(loops, ramps, curbed), Decision(rulings, wishes)
+
+
+def kept(points: Iterable[str], decision: Decision, ders: Mapping[str, DerNow]) -> frozenset[str]:
+    """
+    Those of *points* that stay as they are: an order speaks of their quantity, and their device cannot be judged now.
+
+    In doubt a limit stays in force; a device that has just come back is no reason to let it go.
+    """
+    staying = set()
+    for point in points:
+        device, _, name = point.partition(".")
+        ordered = any(
+            ruling.orders
+            for (target, quantity), ruling in decision.rulings.items()
+            if quantity == QUANTITY_OF.get(name) and target in (*PLANT_TARGETS, device)
+        )
+        if ordered and not (device in ders and ders[device].online):
+            staying.add(point)
+    return frozenset(staying)
 
 
 def _orders(

@@ -7,7 +7,7 @@ write, and given back when no order speaks of it any more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 from gateway.control.capability import LIMIT, from_point, to_point
@@ -74,11 +74,19 @@ class Wish:
 
 
 def plan_writes(
-    writes: Writes, wishes: Mapping[str, Wish], plant: Plant, snapshot: Snapshot, *, journaled: int, serial: int
+    writes: Writes,
+    wishes: Mapping[str, Wish],
+    kept: Container[str],
+    plant: Plant,
+    snapshot: Snapshot,
+    *,
+    journaled: int,
+    serial: int,
 ) -> Written:
     """
     Args:
         wishes: By point id, what orders in force ask for.
+        kept: Points taken over that are neither written nor given back now.
         journaled: The serial up to which holds are on disk.
         serial: The serial of this tick, under which new holds are journaled.
     """
@@ -107,7 +115,7 @@ def plan_writes(
         if _worth_writing(point, value, offered.get(point_id), plant, snapshot):
             offered[point_id] = Offered(value, now)
             setpoints.append(SetPoint(point_id, value, now + LIFETIME_S, wish.cause))
-    for point_id in [point_id for point_id in held if point_id not in wishes]:
+    for point_id in [point_id for point_id in held if point_id not in wishes and point_id not in kept]:
         point = snapshot.points.get(point_id)
         if point is None or held[point_id].serial > journaled:
             continue

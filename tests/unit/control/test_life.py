@@ -357,6 +357,21 @@ def test_a_restart_in_the_middle_goes_on_without_a_gap_and_gives_back_at_the_end
     assert pv.registers["active_power_limit"] is None
 
 
+def test_a_restart_never_lets_the_limit_go_while_the_devices_come_back(world: World, pv: Device) -> None:
+    """After a restart the inverter is known before it has said anything: no reason to give it back its limit."""
+    world.send(order(world))
+    world.run(10)
+    writes = len(world.writes)
+    world.restart()
+    pv.online = False
+    world.run(3)
+    pv.online = True
+    world.run(10)
+
+    assert all(value is not None for _, _, value in world.writes[writes:])
+    assert pv.registers["active_power_limit"] is not None
+
+
 def test_down_over_the_end_it_is_completed_and_given_back_on_return(world: World, pv: Device) -> None:
     world.send(order(world, end=world.now.wall + 20))
     world.run(10)
