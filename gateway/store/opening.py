@@ -158,7 +158,7 @@ def _after_lost_wal(outbox: Outbox, wall: float, limits: Limits) -> str:
     outbox.lose((lost,))
     outbox.announce(lost, "wal_lost", wall, limits.on_gap)
     outbox.connection.execute("commit")
-    return f"the write-ahead log is missing: what it held is lost, and frames are numbered on from {lost[1] + 1}"
+    return f"the write-ahead log is missing: what it may have held is lost, and frames go on from number {lost[1] + 1}"
 
 
 def set_aside(path: Path) -> Path:

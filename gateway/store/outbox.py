@@ -25,7 +25,8 @@ READ_FRAMES = 5000
 """Frames of one reading: it holds up the next commit for as long as unpacking them takes (some 50 ms)."""
 
 WAL_LOST_NUMBERS = 10_000_000
-"""Numbers skipped when the write-ahead log vanished: more than it can have held, so that none is used twice."""
+"""Numbers skipped when the write-ahead log vanished after a crash: more than it can have held, so that none is used
+twice. It cannot be told from one that another program has emptied into the file; then nothing is lost but numbers."""
 
 
 @dataclass(frozen=True, slots=True)
