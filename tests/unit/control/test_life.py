@@ -363,9 +363,9 @@ def test_a_restart_never_lets_the_limit_go_while_the_devices_come_back(world: Wo
     world.run(10)
     writes = len(world.writes)
     world.restart()
-    pv.online = False
+    pv.silent = True
     world.run(3)
-    pv.online = True
+    pv.silent = False
     world.run(10)
 
     assert all(value is not None for _, _, value in world.writes[writes:])

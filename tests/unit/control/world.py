@@ -42,6 +42,7 @@ class Device:
     t90_s: float = 1.0
     poll_s: float = 1.0
     online: bool = True
+    silent: bool = False  # connected, and no value heard of it
     refuses: bool = False
     registers: dict[str, float | None] = field(default_factory=dict)
     power_w: float = 0.0
@@ -152,7 +153,7 @@ class World:
         for device in self.devices.values():
             if not device.online:
                 self.image.offline([device.id], now)
-            elif round(self.mono / STEP_S) % round(device.poll_s / STEP_S) == 0:
+            elif not device.silent and round(self.mono / STEP_S) % round(device.poll_s / STEP_S) == 0:
                 registers = [Measurement(f"{device.id}.{n}", v) for n, v in device.registers.items()]
                 powers = [
                     Measurement(f"{device.id}.active_power", device.power_w),
