@@ -1,4 +1,4 @@
-"""The one list of protocols. A protocol's library is imported only when a site uses it: memory on a small host counts."""
+"""The one list of protocols. The library of one is imported only when a site uses it: memory counts."""
 
 from __future__ import annotations
 

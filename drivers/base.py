@@ -23,7 +23,7 @@ class WriteRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PlannedDevice:
-    """What reading one device costs, from configuration alone: `load` is the share of the line in use, 0 to 1 and above."""
+    """What reading one device costs, from configuration alone: `load` is its share of the line, 1 is all of it."""
 
     device: str
     requests_per_s: float

@@ -115,6 +115,8 @@ class Gateway:
         self._mirrored = 0.0
         self._born: dict[str, Nameplate] = {}
         self._watchdog = Watchdog()
+        if site.local.http is not None:
+            log.warning("local.http: %s: this version serves no page; nothing listens there", site.local.http)
 
     def check(self) -> None:
         """

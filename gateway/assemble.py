@@ -37,6 +37,7 @@ def plant_of(site: Site) -> Plant:
         },
         ramp=Ramp(up=up.of(rated) if up else None, down=down.of(rated) if down else None),
         revert_s=revert_s(site),
+        der_lost_s=fallback.der_lost.after if fallback.der_lost else None,
         uplink_lost=_fallback(fallback.uplink_lost, rated),
         pcc_meter_lost=_fallback(fallback.pcc_meter_lost, rated),
     )
@@ -63,8 +64,11 @@ def _fallback(config: FallbackConfig | None, rated: float) -> Fallback | None:
 def report_rule(site: Site, point: Point) -> Rule:
     """When one point is reported, with its deadband in its own unit."""
     rule = site.report.rule(point.id)
+    deadband = rule.deadband
+    if deadband.unit not in {"", "%", point.unit}:
+        deadband = site.report.default.deadband  # 100W says nothing of a voltage
     return Rule(
-        deadband=rule.deadband.of(_base(site, point)),
+        deadband=deadband.of(_base(site, point)),
         min_interval=rule.min_interval,
         max_interval=rule.max_interval,
     )

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gateway.control.alarms import Away, watch
 from gateway.control.functions import ACTIVE, REACTIVE
 from gateway.control.life import Event, Lives, Orders, Reply
 from gateway.control.mirror import Mirror, mirror_of
@@ -51,6 +52,7 @@ class State:
     mono: float | None = None
     orders: Orders = field(default_factory=Orders)
     writes: Writes = field(default_factory=Writes)
+    away: Mapping[str, Away] = field(default_factory=dict)
     steering: Steering = field(default_factory=lambda: Steering(loops={ACTIVE: Loop(), REACTIVE: Loop()}))
 
 
@@ -99,6 +101,7 @@ def tick(plant: Plant, state: State, inputs: Inputs) -> tuple[State, Outcome]:
     )
     lives.prove(in_force, decision, written.writes)
 
+    away, alarms = watch(plant, state.away, lives.ders, now.mono)
     mirror = mirror_of(decision, lives.ders)
     outcome = Outcome(
         serial=serial,
@@ -106,8 +109,8 @@ def tick(plant: Plant, state: State, inputs: Inputs) -> tuple[State, Outcome]:
         entries=lives.changed,
         holds=written.holds,
         released=written.released,
-        events=tuple(lives.events),
+        events=(*lives.events, *alarms),
         setpoints=written.setpoints,
         mirror=mirror,
     )
-    return State(serial, now.mono, lives.orders, written.writes, steering), outcome
+    return State(serial, now.mono, lives.orders, written.writes, away, steering), outcome

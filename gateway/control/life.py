@@ -9,9 +9,10 @@ from gateway.control import writes as writing
 from gateway.control.activation import NO_POWERS, Powers, advance, in_force, is_open, starts_at
 from gateway.control.admission import PLANT_TARGETS, in_power, judge, rating
 from gateway.control.capability import QUANTITY_OF, DerNow, ders_now
-from gateway.control.functions import ACTIVE, BY_NAME, Function
+from gateway.control.functions import BY_NAME, Function
 from gateway.control.plant import Authority, Plant
 from gateway.control.proof import Watch, measured, obeys, tolerance
+from gateway.control.reasons import why_deviating, why_not_written
 from gateway.control.steering import Decision
 from gateway.control.writes import Wish, Writes
 from gateway.image import Snapshot
@@ -217,7 +218,7 @@ class Lives:
             if entry.activation.end is not None and wall >= entry.activation.end:
                 self._end(entry)
             elif self._unanswered(tracked):
-                code, detail = self._why_not_written(entry.activation)
+                code, detail = why_not_written(entry.activation, self.plant, self._snapshot)
                 self._say(entry, Status.FAILED, powers=self._powers(entry), code=code, detail=detail)
 
     def _end(self, entry: Entry) -> None:
@@ -227,7 +228,7 @@ class Lives:
         elif not entry.engaged:
             self._say(entry, Status.EXPIRED, powers=powers, detail="its end passed before it could begin")
         elif entry.status is Status.ACCEPTED and entry.activation is not None:
-            code, detail = self._why_not_written(entry.activation)
+            code, detail = why_not_written(entry.activation, self.plant, self._snapshot)
             self._say(entry, Status.FAILED, powers=powers, code=code, detail=detail)
         else:
             self._say(
@@ -313,49 +314,10 @@ class Lives:
         if entry.status is not Status.EFFECTIVE and watch.settled(now, activation.settle):
             self._say(entry, Status.EFFECTIVE, powers=powers)
         elif entry.status is Status.EFFECTIVE and watch.strayed(now):
-            code, detail = self._why_deviating(activation, function, powers, wishes, writes)
+            code, detail = why_deviating(
+                activation, function, powers, wishes, writes, self.plant, self.ders, self._snapshot
+            )
             self._say(entry, Status.DEVIATING, powers=powers, code=code, detail=detail)
-
-    def _why_not_written(self, activation: Activation) -> tuple[str, str]:
-        function = BY_NAME.get(activation.function)
-        quantity = function.quantity if function else ACTIVE
-        targets = [der.id for der in self.plant.ders] if activation.target in PLANT_TARGETS else [activation.target]
-        errors = [
-            f"{point_id}: {error}"
-            for point_id, point in self._snapshot.points.items()
-            if point.device in targets
-            and QUANTITY_OF.get(point.name) == quantity
-            and (error := writing.failed(point_id, self._snapshot))
-        ]
-        if errors:
-            return "write_failed", "; ".join(errors)
-        return "device_offline", f"nothing could be written to {', '.join(targets)}"
-
-    def _why_deviating(
-        self,
-        activation: Activation,
-        function: Function,
-        powers: Powers,
-        wishes: Mapping[str, Wish],
-        writes: Writes,
-    ) -> tuple[str, str]:
-        """The reason, and its detail with the best that can be reached."""
-        if powers.measured is None:
-            return "device_offline", f"the power at {activation.target} is not known"
-        targets = [der.id for der in self.plant.ders] if activation.target in PLANT_TARGETS else [activation.target]
-        away = [id_ for id_ in targets if id_ not in self.ders or not self.ders[id_].online]
-        reached = f"{powers.measured:g} {function.unit} is reached"
-        if away:
-            return "device_offline", f"{', '.join(away)} does not answer; {reached}"
-        errors = [f"{id_}: {error}" for id_ in wishes if (error := writing.failed(id_, self._snapshot))]
-        if errors:
-            return "write_failed", "; ".join(errors)
-        foreign = sorted(set(writes.foreign) & set(wishes))
-        if foreign:
-            return "overridden", f"another value than ours was found in {', '.join(foreign)}; {reached}"
-        if powers.applied is not None and powers.applied != powers.requested and not function.is_limit:
-            return "overridden", f"another order leaves {powers.applied:g} {function.unit}; {reached}"
-        return "resource_short", reached
 
     # Shared
 

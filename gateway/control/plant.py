@@ -49,5 +49,6 @@ class Plant:
     authorities: Mapping[str, Authority] = field(default_factory=dict)
     ramp: Ramp = field(default_factory=Ramp)
     revert_s: float | None = None
+    der_lost_s: float | None = None
     uplink_lost: Fallback | None = None
     pcc_meter_lost: Fallback | None = None

@@ -289,6 +289,20 @@ def test_a_released_quantity_is_let_go_while_the_dso_is_lost(pv: Device) -> None
     assert pv.registers["active_power_limit"] is None
 
 
+def test_a_device_that_stays_away_is_told_once_and_so_is_its_return(pv: Device) -> None:
+    world = World(pv, der_lost_s=30.0)
+    world.run(5)
+    pv.online = False
+    world.run(29)
+    assert world.events == []
+    world.run(30)
+    assert world.events == ["der_lost"]
+    pv.online = True
+    world.run(5)
+
+    assert world.events == ["der_lost", "der_returned"]
+
+
 def test_a_steady_order_is_not_written_over_and_over(world: World) -> None:
     world.send(order(world, target="inv1", value=50.0))
     world.run(60)

@@ -1,0 +1,64 @@
+"""Why an order has no effect, in the contract's codes, with a detail for the person who has to act on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.control.activation import Powers
+from gateway.control.admission import PLANT_TARGETS
+from gateway.control.capability import QUANTITY_OF, DerNow
+from gateway.control.functions import BY_NAME, Function
+from gateway.control.plant import Plant
+from gateway.control.writes import Wish, Writes, failed
+from gateway.image import Snapshot
+from gateway.model import Activation
+
+
+def why_not_written(activation: Activation, plant: Plant, snapshot: Snapshot) -> tuple[str, str]:
+    """Code and detail of an order that no device has taken."""
+    function = BY_NAME.get(activation.function)
+    devices = _devices(activation, plant)
+    errors = [
+        f"{point_id}: {error}"
+        for point_id, point in snapshot.points.items()
+        if point.device in devices
+        and function is not None
+        and QUANTITY_OF.get(point.name) == function.quantity
+        and (error := failed(point_id, snapshot))
+    ]
+    if errors:
+        return "write_failed", "; ".join(errors)
+    return "device_offline", f"nothing could be written to {', '.join(devices)}"
+
+
+def why_deviating(
+    activation: Activation,
+    function: Function,
+    powers: Powers,
+    wishes: Mapping[str, Wish],
+    writes: Writes,
+    plant: Plant,
+    ders: Mapping[str, DerNow],
+    snapshot: Snapshot,
+) -> tuple[str, str]:
+    """Code and detail of an order whose effect is not measured any more; the detail has what is reached instead."""
+    if powers.measured is None:
+        return "device_offline", f"the power at {activation.target} is not known"
+    away = [id_ for id_ in _devices(activation, plant) if id_ not in ders or not ders[id_].online]
+    reached = f"{powers.measured:g} {function.unit} is reached"
+    if away:
+        return "device_offline", f"{', '.join(away)} does not answer; {reached}"
+    errors = [f"{id_}: {error}" for id_ in wishes if (error := failed(id_, snapshot))]
+    if errors:
+        return "write_failed", "; ".join(errors)
+    foreign = sorted(set(writes.foreign) & set(wishes))
+    if foreign:
+        return "overridden", f"another value than ours was found in {', '.join(foreign)}; {reached}"
+    if powers.applied is not None and powers.applied != powers.requested and not function.is_limit:
+        return "overridden", f"another order leaves {powers.applied:g} {function.unit}; {reached}"
+    return "resource_short", reached
+
+
+def _devices(activation: Activation, plant: Plant) -> list[str]:
+    """The devices through which an order acts."""
+    return [der.id for der in plant.ders] if activation.target in PLANT_TARGETS else [activation.target]
