@@ -85,6 +85,18 @@ async def test_a_full_disk_fails_a_commit_as_a_whole_and_serves_again_after_it(t
     assert len([m for m in told if "commits succeed again" in m]) == 1
 
 
+async def test_an_acknowledgement_outlives_the_failed_commit_it_was_to_be_saved_with(tmp_path, failing_disk):
+    async with opened(tmp_path, "dso") as store:
+        await written(store, frames(3))
+        await store.acknowledge_frames("dso", [(1, 2)])
+        await failing_disk.die(store)
+        with pytest.raises(StoreUnavailable):
+            await store.commit(entries=[entry("a")])
+        failing_disk.dead = False
+    async with opened(tmp_path, "dso") as store:
+        assert await numbers(store, "dso") == [3]
+
+
 async def test_frames_that_find_no_room_in_memory_are_dropped_oldest_first_and_announced(
     tmp_path, failing_disk, monkeypatch
 ):
