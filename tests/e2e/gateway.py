@@ -100,18 +100,18 @@ def _complete(birth: Mapping[str, object] | None) -> bool:
 
 
 @asynccontextmanager
-async def bench(folder: Path, *, broker: bool = True, uplink: str = "", start: bool = True) -> AsyncIterator[Bench]:
-    """A running site; with *broker* false the broker is yet to be started, *uplink* is added to its entry."""
+async def bench(folder: Path, *, broker: bool = True, start: bool = True, name: str = SITE) -> AsyncIterator[Bench]:
+    """A running site; with *broker* or *start* false, broker or daemon are yet to be started."""
     peer = Mosquitto(folder)
     if broker:
         peer.start()
     async with SimulatedSite(seed=1) as site:
         file = folder / "site.yaml"
         file.write_text(
-            f"site: {{id: {SITE}, rated_power: 60kW}}\n"
+            f"site: {{id: {name}, rated_power: 60kW}}\n"
             "state_dir: state\n"
             f"{site_yaml(site.ports)}"
-            f"uplinks:\n  - {{id: dso, type: mqtt, url: {peer.url}{uplink}}}\n"
+            f"uplinks:\n  - {{id: dso, type: mqtt, url: {peer.url}}}\n"
         )
         daemon = Daemon(file)
         try:
@@ -123,7 +123,7 @@ async def bench(folder: Path, *, broker: bool = True, uplink: str = "", start: b
                 if isinstance(message, Ack) and message.status == "rejected":
                     refused[message.id] = message.code
 
-            async with Dso(peer.url, SITE, on_message=note) as dso:
+            async with Dso(peer.url, name, on_message=note) as dso:
                 yield Bench(site, peer, daemon, dso, refused)
         finally:
             if daemon.running:
