@@ -22,6 +22,7 @@ from gateway.local.watchdog import Watchdog
 from gateway.model import Entry, Hold, Nameplate, Outgoing, Received, Value
 from gateway.report import Reporter, Rule
 from gateway.store import Limits, Store, StoreError
+from gateway.store.errors import StoreDamaged
 from gateway.supervise import Supervisor
 from gateway.uplink.config import SecretError
 from gateway.uplink.messages import json as messages
@@ -237,6 +238,8 @@ class Gateway:
                     released=[point for point, hold in holds.items() if hold is None],
                     outgoing=outgoing,
                 )
+            except StoreDamaged:
+                raise  # only a new opening sets the damaged file aside; the service is started again at once
             except StoreError as error:
                 if not failing:
                     log.error("the journal cannot be written, no new order takes part until it can: %s", error)

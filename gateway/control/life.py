@@ -11,7 +11,7 @@ from gateway.control.admission import PLANT_TARGETS, in_power, judge, rating
 from gateway.control.capability import QUANTITY_OF, DerNow, ders_now
 from gateway.control.functions import BY_NAME, Function
 from gateway.control.plant import Authority, Plant
-from gateway.control.proof import Watch, measured, obeys, tolerance
+from gateway.control.proof import GRACE_S, Watch, measured, obeys, tolerance
 from gateway.control.reasons import why_deviating, why_not_written
 from gateway.control.steering import Decision
 from gateway.control.writes import Wish, Writes
@@ -295,18 +295,20 @@ class Lives:
         self, tracked: Tracked, activation: Activation, function: Function, decision: Decision, writes: Writes
     ) -> None:
         entry, now = tracked.entry, self._now.mono
+        engaged = tracked.engaged_mono if tracked.engaged_mono is not None else now
         powers = self._powers(entry, decision)
         wishes = _served(function, activation.target, decision.wishes)
         if entry.status is Status.ACCEPTED:
-            since = tracked.engaged_mono if tracked.engaged_mono is not None else now
             points = self._snapshot.points
             if not wishes or not all(
-                writing.confirmed(points[id_], wish, since, self._snapshot) for id_, wish in wishes.items()
+                writing.confirmed(points[id_], wish, engaged, self._snapshot) for id_, wish in wishes.items()
             ):
                 return
             entry = self._say(entry, Status.STARTED, powers=powers)
         rated = rating(activation.target, self.plant, self.ders)
         if rated is None or powers.requested is None:
+            return
+        if powers.measured is None and tracked.watch == Watch() and now - engaged < GRACE_S:
             return
         ok = obeys(function, powers.measured, powers.requested, tolerance(activation, rated))
         watch = tracked.watch.look(ok, now)

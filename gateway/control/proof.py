@@ -11,6 +11,8 @@ from gateway.model import Activation
 
 DEVIATES_AFTER_S = 2.0
 """Outside the tolerance for so long: longer than a meter's update, within the 5 s in which a DSO must hear of it."""
+GRACE_S = 10.0
+"""After a start: a meter that has not been read yet has not gone away."""
 TOLERANCE_SHARE = 0.02
 """Of the target's rated power, unless the order says otherwise."""
 

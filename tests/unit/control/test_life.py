@@ -357,6 +357,18 @@ def test_a_restart_in_the_middle_goes_on_without_a_gap_and_gives_back_at_the_end
     assert pv.registers["active_power_limit"] is None
 
 
+def test_after_a_restart_a_meter_that_is_not_read_yet_is_no_deviation(world: World) -> None:
+    world.send(order(world))
+    world.run(10)
+    world.restart()
+    world.meter_online = False
+    world.run(6)
+    assert world.said() == TO_EFFECT
+    world.run(10)
+
+    assert world.said() == [*TO_EFFECT, DEVIATING]
+
+
 def test_a_restart_never_lets_the_limit_go_while_the_devices_come_back(world: World, pv: Device) -> None:
     """After a restart the inverter is known before it has said anything: no reason to give it back its limit."""
     world.send(order(world))
