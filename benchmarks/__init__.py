@@ -1,0 +1,1 @@
+"""How fast dergate is: the real daemon between a real broker and devices, each figure beside a reference."""
