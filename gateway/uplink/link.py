@@ -140,7 +140,9 @@ class Link:
         """Subscribe at QoS 1; the topics that the broker refuses, each with its reason."""
         try:
             codes = await self._client.subscribe([(topic, 1) for topic in topics])
+            _heed_cancellation()
         except aiomqtt.MqttError as error:
+            _heed_cancellation()
             self._lose(Loss(f"no answer to SUBSCRIBE: {error}"))
             return {}
         answers = zip(topics, codes, strict=True)
@@ -241,13 +243,19 @@ async def connect(broker: Broker, on_message: Callable[[Incoming], None]) -> Asy
     try:
         await client.__aenter__()
     except MqttConnectError as error:
+        _heed_cancellation()
         raise NotConnected(f"the broker refuses the connection: {error.rc}", refused=True) from error
     except aiomqtt.MqttError as error:
         client._client.disconnect()  # noqa: SLF001 - aiomqtt leaves the socket open when CONNACK does not come
+        _heed_cancellation()
         raise NotConnected(_explained(str(error)), refused="CERTIFICATE" in str(error)) from error
+    except asyncio.CancelledError:
+        client._client.disconnect()  # noqa: SLF001 - as above
+        raise
     if link.lost.done():  # right after CONNACK, which aiomqtt forgets
         link.let_go()
     try:
+        _heed_cancellation()
         disconnected = client._disconnected  # noqa: SLF001 - an error while reading ends here, without a callback
         disconnected.add_done_callback(lambda done: link._lose(Loss(str(done.exception() or "closed"))))  # noqa: SLF001
         yield link
@@ -256,6 +264,19 @@ async def connect(broker: Broker, on_message: Callable[[Incoming], None]) -> Asy
             await client.__aexit__(None, None, None)
         except aiomqtt.MqttError:
             link._lose(Loss("no answer to DISCONNECT"))  # noqa: SLF001 - the same module
+        _heed_cancellation()
+
+
+def _heed_cancellation() -> None:
+    """
+    Raise the cancellation that aiomqtt may have swallowed.
+
+    It awaits with `asyncio.wait_for`, which until Python 3.12 returns its result, or raises its error, in place of a
+    cancellation that comes in the same moment. Whoever cancelled would then wait for ever.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _properties(kind: int, **values: object) -> Properties:

@@ -40,12 +40,12 @@ async def test_a_foreign_client_finds_status_birth_and_control_retained(broker: 
         running.uplink.set_document("birth", b'{"schema": "birth/1"}')
         for n in range(50):
             running.uplink.set_document("control", b'{"schema": "control/1", "n": %d}' % n)
-        found: dict[str, dict[str, object]] = {}
-        while found.get(PREFIX + "control", {}).get("n") != 49:
-            out = await broker.client("mosquitto_sub", "-t", PREFIX + "+", "-C", "3", "-W", "10", "-F", "%r %t %p")
-            rows = [line.split(" ", 2) for line in out.decode().splitlines()]
-            assert {row[0] for row in rows} == {"1"}, "all three are retained"
-            found = {topic: json.loads(payload) for _, topic, payload in rows}
+        await until(lambda: not running.uplink._documents_on_their_way)
+        out = await broker.client("mosquitto_sub", "-t", PREFIX + "+", "-C", "3", "-W", "10", "-F", "%r %t %p")
+        rows = [line.split(" ", 2) for line in out.decode().splitlines()]
+        assert {retained for retained, _, _ in rows} == {"1"}, "all three are retained"
+        found = {topic: json.loads(payload) for _, topic, payload in rows}
+        assert found[PREFIX + "control"] == {"schema": "control/1", "n": 49}
         assert found[PREFIX + "status"] | {"time": ""} == {
             "schema": "status/1",
             "site": "pv-park-7",
@@ -257,6 +257,29 @@ async def test_two_clients_of_one_client_id_do_not_storm_the_broker_and_the_log_
         *[True] * 2,
     ]
     assert len(lines) == 9, "one line for each change of state"
+
+
+@pytest.mark.parametrize("disconnect", [b"", b"\xe0\x02\x8b\x00"], ids=["accepted", "closed"])
+@pytest.mark.parametrize("steps", range(8))
+async def test_the_uplink_ends_when_it_is_cancelled_just_as_the_broker_answers(steps: int, disconnect: bytes) -> None:
+    """Until Python 3.12 `asyncio.wait_for` prefers a result to a cancellation, some few steps of the loop apart."""
+    answered = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1024)
+        writer.write(b"\x20\x03\x00\x00\x00" + disconnect)  # CONNACK
+        answered.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with site(f"mqtt://127.0.0.1:{port}", connected=False, timing=replace(QUICK, farewell_s=0.05)) as running:
+        await answered.wait()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await running.stop()
+    server.close()
 
 
 @pytest.mark.parametrize(
