@@ -32,7 +32,7 @@ $(VENV)/.dev: pyproject.toml
 	touch $@ $(VENV)/.hil
 
 # Foreign peers of the tests: a broker and its clients, a Modbus library in C with its compiler.
-APT_PACKAGES := mosquitto mosquitto-clients libmodbus-dev gcc pkg-config
+APT_PACKAGES := mosquitto mosquitto-clients libmodbus-dev gcc pkg-config openssl
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: system-packages

@@ -221,7 +221,7 @@ class MqttUplink:
         take(message)
 
     def _order(self, message: Incoming) -> None:
-        order = messages.parse_order(message.payload)
+        order = messages.parse_order(message.payload, self._site)
         self._on_order(Received(self.name, self._now(), order, message.response_topic, message.correlation))
         self._on_heard()
 

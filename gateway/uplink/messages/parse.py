@@ -83,6 +83,7 @@ class _Tolerance(msgspec.Struct, forbid_unknown_fields=True):
 
 class _Activation(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     schema: Literal["activation/1"]
+    site: _Text | None = None
     id: str
     revision: _Revision = 1
     issuer: _Text
@@ -102,6 +103,7 @@ class _Activation(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 class _Cancellation(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     schema: Literal["cancellation/1"]
+    site: _Text | None = None
     id: str
     revision: _Revision = 1
     issuer: _Text | None = None
@@ -126,9 +128,13 @@ class _UnsupportedError(Exception):
     """An order that is well formed, and that this gateway does not carry out."""
 
 
-def parse_order(payload: bytes) -> Activation | Cancellation | Refusal:
+class _OtherSiteError(Exception):
+    """An order that names another site than the one it was sent to."""
+
+
+def parse_order(payload: bytes, site: str) -> Activation | Cancellation | Refusal:
     """
-    An activation or a cancellation, or why the payload is neither.
+    An activation or a cancellation for *site*, or why the payload is neither.
 
     A refusal carries the id and the revision (1 where it cannot be read) whenever the payload is a JSON object that has
     a readable id, so that it can be answered. What needs the site (targets, ratings, authority, age) is judged
@@ -137,11 +143,13 @@ def parse_order(payload: bytes) -> Activation | Cancellation | Refusal:
     if len(payload) > PAYLOAD_MAX:
         return Refusal("malformed", f"the payload has {len(payload)} bytes; accepted are up to {PAYLOAD_MAX}")
     try:
-        return _order(_document(payload))
+        return _order(_document(payload), site)
     except _MalformedError as error:
         return Refusal("malformed", str(error), *_identity(payload))
     except _UnsupportedError as error:
         return Refusal("unsupported_function", str(error), *_identity(payload))
+    except _OtherSiteError as error:
+        return Refusal("unknown_target", str(error), *_identity(payload))
 
 
 def parse_measurements_ack(payload: bytes) -> tuple[str, tuple[tuple[int, int], ...]] | None:
@@ -246,12 +254,14 @@ def _readable(identifier: object) -> bool:
     return isinstance(identifier, str) and 1 <= len(identifier) <= ID_MAX and identifier.isprintable()
 
 
-def _order(document: dict[str, Any]) -> Activation | Cancellation:
+def _order(document: dict[str, Any], site: str) -> Activation | Cancellation:
     schema = document.get("schema")
     if schema not in ("activation/1", "cancellation/1"):  # a tuple: a list found there has no hash
         raise _MalformedError(f"schema is {_found(schema)}; accepted are activation/1 and cancellation/1")
     if not _readable(document.get("id")):
         raise _MalformedError(f"id is {_found(document.get('id'))}; accepted are 1 to {ID_MAX} printable characters")
+    if document.get("site", site) != site:
+        raise _OtherSiteError(f"site is {_found(document['site'])}; accepted is {site}")
     if schema == "cancellation/1":
         cancellation = _convert(document, _Cancellation)
         return _digested(Cancellation(cancellation.id, cancellation.revision))
@@ -315,8 +325,13 @@ def _seconds(time: datetime | None) -> float | None:
 
 
 def _digested(order: _Order) -> _Order:
-    """The order with the digest of its content: equal for payloads that say the same, however they are written."""
-    content = msgspec.json.encode(order, order="deterministic")
+    """
+    The order with the digest of its content: equal for payloads that say the same, however they are written.
+
+    When it was issued is no part of it: a head end that repeats an order may stamp it anew.
+    """
+    stamped = replace(order, issued=0.0) if isinstance(order, Activation) else order
+    content = msgspec.json.encode(stamped, order="deterministic")
     return replace(order, digest=hashlib.sha256(content).hexdigest()[:16])
 
 

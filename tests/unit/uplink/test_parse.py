@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model import Activation, Cancellation, Kind, Refusal
-from gateway.uplink.messages.json import parse_heartbeat, parse_measurements_ack, parse_order
+from gateway.uplink.messages import json as messages
+from gateway.uplink.messages.json import parse_heartbeat, parse_measurements_ack
 from gateway.uplink.messages.parse import PAYLOAD_MAX
 
 TEN = 1795341600.0  # 2026-11-22T10:00:00Z
@@ -32,6 +33,10 @@ ORDER: dict[str, Any] = {
     "tolerance": {"value": 2, "unit": "%"},
     "respond_within": 10,
 }
+
+
+def parse_order(payload: bytes) -> Activation | Cancellation | Refusal:
+    return messages.parse_order(payload, "pv-park-7")
 
 
 def order(**changes: Any) -> bytes:
@@ -103,6 +108,16 @@ def test_a_cancellation_names_id_and_revision() -> None:
     assert parsed.digest
 
 
+def test_an_order_may_name_its_site_and_only_this_one() -> None:
+    """Every message of the contract has a site; one for another site has gone astray."""
+    assert isinstance(parse_order(order(site="pv-park-7")), Activation)
+    astray = parse_order(order(site="pv-park-8"))
+    assert isinstance(astray, Refusal)
+    assert (astray.code, astray.id) == ("unknown_target", ORDER["id"])
+    cancellation = {"schema": "cancellation/1", "site": "pv-park-7", "id": "a", "revision": 1}
+    assert isinstance(parse_order(json.dumps(cancellation).encode()), Cancellation)
+
+
 MALFORMED = {
     "value missing": (order(value=...), "payload: Object missing required field `value`"),
     "value null": (order(value=None), "value: Expected `float`, got `null`; found missing"),
@@ -137,7 +152,7 @@ MALFORMED = {
     "revision a fraction": (order(revision=1.5), "revision: Expected `int`, got `float`"),
     "revision beyond the store": (order(revision=2**63), "revision: Expected `int` <= "),
     "settle below 0": (order(settle=-1), "settle: Expected `float` >= 0.0"),
-    "unknown field": (order(valu=1), "unknown field `valu`; accepted are schema, id, revision, issuer"),
+    "unknown field": (order(valu=1), "unknown field `valu`; accepted are schema, site, id, revision, issuer"),
     "schema": (order(schema="activation/2"), "schema is 'activation/2'; accepted are activation/1 and cancellation/1"),
     "schema missing": (order(schema=...), "schema is missing; accepted are"),
     "key twice": (order()[:-1] + b', "value": 100}', "the key 'value' stands twice in one object"),
@@ -228,6 +243,7 @@ def test_payloads_that_say_the_same_have_the_same_digest_and_others_another() ->
     reordered = json.dumps(dict(reversed(ORDER.items())), indent=2).encode()
     assert digest(reordered) == digest(order())
     assert digest(order(start="2026-11-22T11:00:00+01:00")) == digest(order())
+    assert digest(order(time="2026-11-22T09:59:59Z")) == digest(order()), "a repetition may be stamped anew"
     assert digest(order(value=61)) != digest(order())
 
 
