@@ -19,6 +19,7 @@ from hil.dso.messages import Quality
 from hil.dso.orders import Heard
 
 SHOWN_ACKS = 6
+SHOWN_STEPS = 10
 GAUGE_CELLS = 40
 SYMBOLS = {State.WAITING: "·", State.RUNNING: "▶", State.DONE: "✓", State.FAILED: "✗"}
 STEP_STYLES = {State.WAITING: "dim", State.RUNNING: "bold cyan", State.DONE: "green", State.FAILED: "bold red"}
@@ -84,18 +85,17 @@ def _script(steps: Sequence[Step]) -> Table:
     table = Table.grid(expand=True, padding=(0, 1))
     table.add_column(width=1)
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-    for step in steps[-10:]:
-        title = Text(step.title, STEP_STYLES[step.state], overflow="ellipsis", no_wrap=True)
-        if step.note and step.state is not State.RUNNING:
-            title.append(f"  {step.note}", "dim" if step.state is State.DONE else "red")
-        table.add_row(Text(SYMBOLS[step.state], STEP_STYLES[step.state]), title)
+    table.add_column(justify="right", no_wrap=True)
+    for step in steps[-SHOWN_STEPS:]:
+        style = STEP_STYLES[step.state]
+        note = "failed" if step.state is State.FAILED else step.note  # why, the verdict says
+        table.add_row(Text(SYMBOLS[step.state], style), Text(step.title, style), Text(note, "dim"))
     return table
 
 
 def _in_force(control: Mapping[str, Any] | None) -> RenderableType:
-    quantities = control.get("quantities", []) if control is not None else []
-    if not quantities:
-        return Text("no set-point\n", "dim")
+    control = control or {}
+    quantities = control.get("quantities", [])
     table = Table.grid(expand=True, padding=(0, 1))
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_column(justify="right", no_wrap=True)
@@ -105,9 +105,11 @@ def _in_force(control: Mapping[str, Any] | None) -> RenderableType:
         table.add_row(
             Text(f"{entry.get('target')} {source}"), Text(_power(entry.get("value"), entry.get("unit")), "bold")
         )
-    if len(quantities) == 1:
-        table.add_row("", "")
-    return table
+    for _ in range(2 - len(quantities)):
+        table.add_row(Text("no set-point", "dim") if not quantities and not table.rows else "", "")
+    headroom = control.get("headroom", {})
+    up, down = _power(headroom.get("p_up"), "W"), _power(headroom.get("p_down"), "W")
+    return Group(table, Text(f"headroom  ↑ {up or '?'}  ↓ {down or '?'}", "dim", no_wrap=True, overflow="ellipsis"))
 
 
 def _delivery(view: View) -> Text:

@@ -83,12 +83,12 @@ class Script:
         self._free_w = 0.0
         self.steps = [
             Step("limit the export to 60 %", self._limit_60),
-            Step("tighten to 30 %: the newer order supersedes", self._limit_30),
+            Step("tighten it to 30 %", self._limit_30),
             Step("set 8 kvar at the PCC", self._set_q),
             Step("release both", self._release),
-            Step("order 150 %: must be refused", self._refuse),
+            Step("order 150 %: refused", self._refuse),
             Step("limit to 50 %", self._limit_50),
-            Step(f"cut the path to the broker for {cut_s:g} s", self._cut),
+            Step(f"cut the broker off for {cut_s:g} s", self._cut),
             Step("deliver the backlog", self._backlog),
             Step("release", self._end),
         ]
@@ -191,7 +191,7 @@ class Script:
             await self._path.heal()
             self.path_cut = False
             self._outage = (self._outage[0], _utc_now())
-        return f"{self._truth()[ACTIVE] / 1e3:.1f} kW meanwhile"
+        return f"{self._truth()[ACTIVE] / 1e3:.1f} kW"
 
     async def _backlog(self) -> str:
         _, healed = self._outage
@@ -240,8 +240,9 @@ class Script:
     async def _effective(self, promise: Promise) -> str:
         heard = await self._dso.acked(promise.order_id, "effective", timeout_s=EFFECT_S)
         promise.since_s = heard.at_s
+        promise.watch(self._truth(), _now_s())
         await asyncio.sleep(self._hold_s)
-        return f"effective after {heard.latency_s:.1f} s"
+        return f"in {heard.latency_s:.1f} s"
 
     async def _cancel(self, *order_ids: str) -> None:
         for order_id in order_ids:

@@ -14,6 +14,7 @@ from hil.dso import BookVerdict
 
 LATENCIES = ("received", "accepted", "started", "effective")
 SHOWN_FAULTS = 10
+SHOWN_ORDERS = 12  # a long run has hundreds; the faults name those that matter
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +40,14 @@ def judge(
 ) -> DemoVerdict:
     """Collect every fault there is, worst first."""
     faults = [*script_faults, *book.faults]
-    for promise in promises:
-        if promise.samples and not promise.obeyed:
-            faults.append(
-                f"{promise.order_id}: not obeyed, for {promise.longest_excursion_s:.1f} s (allowed {EXCURSION_S:g} s) "
-                f"outside the tolerance, by up to {_kilo(promise.worst_excess)} {_unit(promise)}"
-            )
-        elif not promise.samples:
-            faults.append(f"{promise.order_id}: was never seen to be obeyed")
+    faults += [
+        f"{promise.order_id}: not obeyed, for {promise.longest_excursion_s:.1f} s (allowed {EXCURSION_S:g} s) "
+        f"outside the tolerance, by up to {_kilo(promise.worst_excess)} {_unit(promise)}"
+        for promise in promises
+        if promise.since_s is not None and not promise.obeyed  # one withdrawn before its effect promised nothing
+    ]
     faults += [f"{order.id} r{order.revision}: left {order.status}" for order in book.orders if not order.ended]
-    if not promises:
+    if not any(promise.samples for promise in promises):
         faults.append("no order was in force, so nothing is proved")
     if not book.frames.distinct:
         faults.append("no measurement arrived")
@@ -64,15 +63,17 @@ def report(verdict: DemoVerdict) -> RenderableType:
         orders.add_column(title, justify="right" if justify == "right" else "left")
     orders.add_column("obeyed")
     promised = {promise.order_id: promise for promise in verdict.promises}
-    for order in verdict.book.orders:
+    for order in verdict.book.orders[:SHOWN_ORDERS]:
         promise, effective = promised.get(order.id), order.first("effective")
         orders.add_row(
             order.id,
             _path(heard.ack.status for heard in order.heard),
             f"{effective.latency_s:.2f} s" if effective else "",
-            f"+{_kilo(promise.worst_excess)} {_unit(promise)}" if promise else "",
-            ("[green]yes[/]" if promise.obeyed else "[red]no[/]") if promise else "",
+            f"+{_kilo(promise.worst_excess)} {_unit(promise)}" if promise and promise.samples else "",
+            _obeyed(promise),
         )
+    if len(verdict.book.orders) > SHOWN_ORDERS:
+        orders.add_row(f"… and {len(verdict.book.orders) - SHOWN_ORDERS} more")
     latencies = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("latency", *LATENCIES):
         latencies.add_column(title, justify="right" if title != "latency" else "left")
@@ -101,6 +102,12 @@ def _path(statuses: Iterable[str]) -> str:
     """`received ▸ accepted ▸ …` is the same for most, so it is shown by what differs: the last words."""
     said = list(statuses)
     return f"{len(said)}: … {' ▸ '.join(said[-2:])}" if len(said) > 2 else f"{len(said)}: {' ▸ '.join(said)}"
+
+
+def _obeyed(promise: Promise | None) -> str:
+    if promise is None or promise.since_s is None:
+        return ""
+    return "[green]yes[/]" if promise.obeyed else "[red]no[/]"
 
 
 def _kilo(value: float) -> str:

@@ -111,6 +111,7 @@ class Dso:
         self._publisher: StrictPublisher | None = None  # of the present connection, once subscribed
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._leaving = False
         self._last_error = "not tried yet"
 
     async def __aenter__(self) -> Dso:
@@ -120,6 +121,7 @@ class Dso:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._leaving = True
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -276,7 +278,7 @@ class Dso:
 
     async def _run(self) -> None:
         pause_s = BACK_OFF_S[0]
-        while True:
+        while not self._leaving:  # a cancellation alone may be lost: aiomqtt raises MqttError if it cannot disconnect
             try:
                 await self._connection()
             except* (aiomqtt.MqttError, OSError, PublishError) as group:
@@ -309,6 +311,8 @@ class Dso:
             publisher = StrictPublisher(client)
             wanted = [self.book.base + name for name in SUBSCRIPTIONS]
             await client.subscribe([(topic, 1) for topic in [*wanted, str(self.book.reply_topic)]])
+            if self._leaving:  # the answer may have met the cancellation, and won: see StrictPublisher
+                return
             self._publisher = publisher
             self._notify()
             async with asyncio.TaskGroup() as tasks:

@@ -1,7 +1,8 @@
-"""Publishing over aiomqtt that fails when the broker refuses: aiomqtt 2.5 returns on PUBACK whatever its reason."""
+"""Publishing over aiomqtt 2.5 that fails when the broker refuses, and ends when it is cancelled."""
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
 from typing import Any
 
@@ -16,7 +17,7 @@ class PublishError(Exception):
 
 
 class StrictPublisher:
-    """Publishes with QoS 1 on one connection; several tasks may at once."""
+    """Publishes with QoS 1 on one connection; several tasks may at once. aiomqtt alone passes over PUBACK's reason."""
 
     def __init__(self, client: aiomqtt.Client) -> None:
         self._client = client
@@ -44,6 +45,12 @@ class StrictPublisher:
             PublishError: The broker did not take it.
             aiomqtt.MqttError: No answer, or no connection: it is not known whether the broker has it.
         """
+        task = asyncio.current_task()
+        cancels = task.cancelling() if task is not None else 0
         await self._client.publish(topic, payload, qos=1, properties=properties)
+        if task is not None and task.cancelling() > cancels:
+            # Python 3.11's wait_for, which aiomqtt uses, returns when it is cancelled just as the answer arrives: the
+            # task would never end.
+            raise asyncio.CancelledError
         if (reason := self._reasons.pop(_packet.get(), None)) is not None:
             raise PublishError(f"{topic}: {reason}")

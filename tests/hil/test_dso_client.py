@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import aiomqtt
 import pytest
 
 from hil.dso import Dso, DsoError
 from hil.dso.messages import Ack, Message
+from hil.dso.strict import StrictPublisher
 from hil.faults import TcpProxy
 from tests.hil.brokers import broker, mosquitto
 from tests.hil.messages import BASE, SITE, ack, batch
@@ -141,3 +144,20 @@ async def test_a_refusal_by_the_broker_is_told_and_not_taken_for_delivery(tmp_pa
 async def test_an_address_that_is_none_is_refused_with_what_is_accepted(url: str) -> None:
     with pytest.raises(ValueError, match="accepted: mqtt://"):
         Dso(url, SITE)
+
+
+async def test_a_cancellation_that_meets_the_brokers_answer_is_not_lost(port: int) -> None:
+    """Python 3.11 loses it inside aiomqtt, and a task that publishes again and again would never end."""
+    async with aiomqtt.Client("127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5, timeout=DEADLINE_S) as client:
+        publisher = StrictPublisher(client)
+        publishing = asyncio.create_task(publisher.publish("any/topic", b"x"))
+        answered = client._client.on_publish
+
+        def cancel_at_the_answer(*arguments: Any) -> None:
+            answered(*arguments)
+            publishing.cancel()
+
+        client._client.on_publish = cancel_at_the_answer
+        async with asyncio.timeout(DEADLINE_S):
+            with pytest.raises(asyncio.CancelledError):
+                await publishing
