@@ -95,7 +95,7 @@ async def measure(orders: int) -> Result:
         rows=rows(daemon, bare),
         notes=(
             f"10 devices x 51 points polled each second, all but the limits changing; {WARM_UP} orders before counting",
-            f"the journal's disk: {disk}; an order waits for one before its write and one before `started`",
+            f"the journal's disk: {disk}; a write waits for one commit, `started` for two more",
         ),
         sent=orders + WARM_UP + 2 * (half + WARM_UP),
         lost=daemon.lost + bare.lost,
