@@ -86,7 +86,7 @@ class _Demo:
             verdict = await self._play()
         except* (DaemonDied, DsoError) as group:
             for error in group.exceptions:
-                self._console.print(f"error: {error}", style="red", markup=False)
+                self._console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         if verdict is None:
             return 1
         self._console.print(report(verdict))
