@@ -49,13 +49,17 @@ class Loop:
     history: tuple[Sample, ...] = ()
 
 
-def observe(loop: Loop, meter: Sample | None, ders: Mapping[str, Sample]) -> Loop:
-    """The loop after one look at the meter (None: not known now) and at the devices that are online, by their id."""
+def observe(loop: Loop, meter: Sample | None, ders: Mapping[str, Sample] | None) -> Loop:
+    """
+    The loop after one look at the meter and at the devices that are online, by their id; None: not (all) known now.
+    """
     if meter is None:
         return replace(loop, history=())
     history = loop.history
     if not history or meter.mono > history[-1].mono:
         history = (*(s for s in history if meter.mono - s.mono <= HISTORY_S), meter)
+    if ders is None:
+        return replace(loop, load=None, history=history)
     moment = min((der.mono for der in ders.values()), default=meter.mono)
     same = loop.load is not None and loop.counted == ders.keys()
     if same and moment <= loop.load_mono:
@@ -74,10 +78,12 @@ def required(loop: Loop, goal: float, *, closed: bool) -> float:
     """
     What the devices must give in sum for *goal* at the meter.
 
-    Open loop (the meter is not known) takes the worst case for an export limit: the site consumes nothing.
+    A load that is not known is taken as none, the worst case for an export limit; so is what was known of it when the
+    meter is lost and the loop is open.
     """
-    load = loop.load or 0.0
-    return goal + load + loop.trim if closed else goal + min(load, 0.0)
+    if loop.load is None:
+        return goal
+    return goal + loop.load + loop.trim if closed else goal + min(loop.load, 0.0)
 
 
 def correct(loop: Loop, error: float, dt: float, rated: float, *, one_sided: bool) -> Loop:

@@ -156,7 +156,9 @@ def _observe(plant: Plant, loop: Loop, quantity: str, ders: Mapping[str, DerNow]
         return loop
     samples = {der.id: _sample(f"{der.id}.{quantity}", snapshot) for der in ders.values() if der.online}
     known = {id_: sample for id_, sample in samples.items() if sample is not None}
-    return pcc.observe(loop, _sample(f"{plant.pcc}.{quantity}", snapshot), known)
+    # What a device gives that is there and has not said how much would pass for a load, or for another device's power.
+    ders_now = known if len(known) == len(samples) else None
+    return pcc.observe(loop, _sample(f"{plant.pcc}.{quantity}", snapshot), ders_now)
 
 
 def _close(

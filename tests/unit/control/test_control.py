@@ -120,6 +120,20 @@ def test_an_order_right_after_start_is_right_at_once(pv: Device) -> None:
     assert world.writes[0][2] == pytest.approx(42_000, abs=1_000)
 
 
+def test_a_device_that_has_not_told_its_power_yet_is_no_negative_load(pv: Device, battery: Device) -> None:
+    """The order comes between the first answer of the inverter and the one with its power: no dip of the site."""
+    pv.coy = True
+    world = World(pv, battery)
+    world.run(2.1)
+    world.send(order(world))
+    world.run(0.3)
+
+    assert world.writes[0][2] == pytest.approx(36_000, abs=100), "the load is not known, so it counts as none"
+    pv.coy = False
+    world.run(10)
+    assert world.pcc_w == pytest.approx(36_000, abs=600)
+
+
 def test_an_idle_battery_takes_no_share_of_a_limit(pv: Device, battery: Device) -> None:
     """The sun is not curtailed for a battery that gives nothing."""
     world = World(pv, battery)

@@ -43,6 +43,7 @@ class Device:
     poll_s: float = 1.0
     online: bool = True
     silent: bool = False  # connected, and no value heard of it
+    coy: bool = False  # tells what stands in its registers, and not its power
     refuses: bool = False
     registers: dict[str, float | None] = field(default_factory=dict)
     power_w: float = 0.0
@@ -159,7 +160,7 @@ class World:
                     Measurement(f"{device.id}.active_power", device.power_w),
                     Measurement(f"{device.id}.reactive_power", device.reactive_var),
                 ]
-                self.image.emit([*powers, *registers], now)
+                self.image.emit(registers if device.coy else [*powers, *registers], now)
 
     def _tick(self) -> None:
         inputs = Inputs(self.image.snapshot(self.now), self.inbox, self.journaled, self.heard)
