@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.control.capability import LIMIT, REACTIVE_SETPOINT, SETPOINT, DerNow
@@ -27,7 +28,7 @@ def judge(
     activation: Activation,
     *,
     plant: Plant,
-    ders: dict[str, DerNow],
+    ders: Mapping[str, DerNow],
     authority: Authority,
     open_orders: int,
     wall: float,
@@ -56,7 +57,7 @@ def judge(
     if rated is None:
         return Refused("unsupported_function", f"the rated power of {target!r} is not known yet; try again")
     value = in_power(activation, rated)
-    allowed = function.allowed(reach(function, target, plant, ders))
+    allowed = function.allowed(reach(function.quantity, target, plant, ders))
     if not allowed.lo <= value <= allowed.hi:
         unit = function.unit
         found = f"found {activation.value:g} {activation.unit}"
@@ -67,7 +68,7 @@ def judge(
     return None
 
 
-def rating(target: str, plant: Plant, ders: dict[str, DerNow]) -> float | None:
+def rating(target: str, plant: Plant, ders: Mapping[str, DerNow]) -> float | None:
     """What 100 % is at a target, in W: the agreed capacity at `pcc` and `plant`, else the device's rated power."""
     if target in PLANT_TARGETS:
         return plant.rated_power_w
@@ -80,15 +81,15 @@ def in_power(activation: Activation, rated: float) -> float:
     return activation.value * rated / 100.0 if activation.unit == "%" else activation.value
 
 
-def reach(function: Function, target: str, plant: Plant, ders: dict[str, DerNow]) -> Band:
+def reach(quantity: str, target: str, plant: Plant, ders: Mapping[str, DerNow]) -> Band:
     """The range a target can be ordered into by rating; what it reaches now is for the meter to say."""
     if target in PLANT_TARGETS:
         return Band(-plant.rated_power_w, plant.rated_power_w)
     der = ders[target]
-    return der.active if function.quantity == ACTIVE else der.reactive
+    return der.active if quantity == ACTIVE else der.reactive
 
 
-def _can(function: Function, target: str, plant: Plant, ders: dict[str, DerNow]) -> bool:
+def _can(function: Function, target: str, plant: Plant, ders: Mapping[str, DerNow]) -> bool:
     names = (LIMIT, SETPOINT) if function.quantity == ACTIVE else (REACTIVE_SETPOINT,)
     if target in PLANT_TARGETS:
         # A device that has not been reached yet may still turn out to be able: then the meter has the last word.

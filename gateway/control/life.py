@@ -285,19 +285,26 @@ class Lives:
 
     def prove(self, in_force_now: Sequence[Entry], decision: Decision, writes: Writes) -> None:
         """Acknowledge what was written, and what the meter shows."""
+        wishes = _by_target(decision.wishes)
         for entry in in_force_now:
             tracked = self._open.get((entry.id, entry.revision))
             function = BY_NAME.get(entry.activation.function) if entry.activation else None
             if tracked is not None and entry.activation is not None and function is not None:
-                self._prove(tracked, entry.activation, function, decision, writes)
+                served = wishes.get((entry.activation.target, function.quantity), {})
+                self._prove(tracked, entry.activation, function, decision, served, writes)
 
     def _prove(
-        self, tracked: Tracked, activation: Activation, function: Function, decision: Decision, writes: Writes
+        self,
+        tracked: Tracked,
+        activation: Activation,
+        function: Function,
+        decision: Decision,
+        wishes: Mapping[str, Wish],
+        writes: Writes,
     ) -> None:
         entry, now = tracked.entry, self._now.mono
         engaged = tracked.engaged_mono if tracked.engaged_mono is not None else now
         powers = self._powers(entry, decision)
-        wishes = _served(function, activation.target, decision.wishes)
         if entry.status is Status.ACCEPTED:
             points = self._snapshot.points
             if not wishes or not all(
@@ -407,11 +414,11 @@ def _by(entry: Entry) -> str:
     return f"by {entry.id} revision {entry.revision}"
 
 
-def _served(function: Function, target: str, wishes: Mapping[str, Wish]) -> dict[str, Wish]:
-    """The wishes through which an order at *target* acts."""
-    return {
-        id_: wish
-        for id_, wish in wishes.items()
-        if QUANTITY_OF.get(id_.partition(".")[2]) == function.quantity
-        and (target in PLANT_TARGETS or id_.partition(".")[0] == target)
-    }
+def _by_target(wishes: Mapping[str, Wish]) -> dict[tuple[str, str], dict[str, Wish]]:
+    """The wishes through which an order acts, by its target and quantity."""
+    served: dict[tuple[str, str], dict[str, Wish]] = {}
+    for id_, wish in wishes.items():
+        device, _, name = id_.partition(".")
+        for target in (*PLANT_TARGETS, device):
+            served.setdefault((target, QUANTITY_OF[name]), {})[id_] = wish
+    return served

@@ -100,7 +100,7 @@ def _orders(
     for entry in in_force:
         activation = entry.activation
         function = BY_NAME.get(activation.function) if activation else None
-        rated = rating(activation.target, plant, dict(ders)) if activation else None
+        rated = rating(activation.target, plant, ders) if activation else None
         if activation is None or function is None or rated is None:
             continue
         goal = in_power(activation, rated)
@@ -133,17 +133,15 @@ def _ramp(activation: Activation, plant: Plant, rated: float) -> Ramp:
 
 
 def _rulings(plant: Plant, orders: Sequence[Order], ders: Mapping[str, DerNow]) -> dict[tuple[str, str], Ruling]:
-    rulings: dict[tuple[str, str], Ruling] = {}
-    for target in (*PLANT_TARGETS, *ders):
-        for quantity in (ACTIVE, REACTIVE):
-            mine = [o for o in orders if o.target == target and o.function.quantity == quantity]
-            rulings[target, quantity] = rule(_band(target, quantity, plant, ders), mine)
-    return rulings
+    spoken: dict[tuple[str, str], list[Order]] = {}
+    for order in orders:
+        spoken.setdefault((order.target, order.function.quantity), []).append(order)
+    places = [(target, quantity) for target in (*PLANT_TARGETS, *ders) for quantity in (ACTIVE, REACTIVE)]
+    return {place: rule(_band(*place, plant, ders), spoken.get(place, ())) for place in places}
 
 
 def _band(target: str, quantity: str, plant: Plant, ders: Mapping[str, DerNow]) -> Band:
-    function = next(f for f in BY_NAME.values() if f.quantity == quantity)
-    return reach(function, target, plant, dict(ders))
+    return reach(quantity, target, plant, ders)
 
 
 def _sample(point: str, snapshot: Snapshot) -> Sample | None:
