@@ -7,6 +7,7 @@ import gc
 import logging
 import signal
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -93,11 +94,11 @@ class Gateway:
         )
         self._state: State = resume(self._store.entries(), self._store.holds())
         self._inbox: deque[Received] = deque()
-        self._woken = asyncio.Event()
+        self._woken: asyncio.Future[None] | None = None
         self._uncommitted: list[Outcome] = []
         self._to_commit = asyncio.Event()
         self._journaled = 0
-        self._supervisors = [Supervisor(d, self._image, now=clock.now, wake=self._woken.set) for d in self._drivers]
+        self._supervisors = [Supervisor(d, self._image, now=clock.now, wake=self._wake) for d in self._drivers]
         self._by_device = {device: one for one in self._supervisors for device in one.devices}
         self._uplinks = [
             MqttUplink(
@@ -116,7 +117,7 @@ class Gateway:
         self._heard = {uplink.id: started for uplink in site.uplinks}
         self._mirror: Mirror | None = None
         self._mirrored = 0.0
-        self._born: dict[str, Nameplate] = {}
+        self._born: Mapping[str, Nameplate] = {}
         self._watchdog = Watchdog()
         if site.local.http is not None:
             log.warning("local.http: %s: this version serves no page; nothing listens there", site.local.http)
@@ -163,7 +164,7 @@ class Gateway:
             log.warning("more orders than can be taken in: %s dropped one", received.uplink)
             return
         self._inbox.append(received)
-        self._woken.set()
+        self._wake()
 
     def _hear(self, uplink: str) -> None:
         self._heard[uplink] = clock.now().mono
@@ -184,16 +185,19 @@ class Gateway:
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            self._woken.clear()
+            self._woken = loop.create_future()
             self._tick()
             self._watchdog.alive()
-            due = max(due + self._site.control.period, loop.time())  # an overrun is skipped, not made up for
-            try:
-                async with asyncio.timeout_at(due):
-                    await self._woken.wait()
-                due -= self._site.control.period
-            except TimeoutError:
-                pass
+            if loop.time() >= due:
+                due = max(due + self._site.control.period, loop.time())  # an overrun is skipped, not made up for
+            timer = loop.call_at(due, self._wake)
+            await self._woken
+            timer.cancel()
+
+    def _wake(self) -> None:
+        """Have a tick at once: something came in that it should see."""
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
 
     def _tick(self) -> None:
         now = clock.now()
@@ -256,7 +260,7 @@ class Gateway:
             self._journaled = max(self._journaled, outcomes[-1].serial)
             if self._uncommitted:
                 self._to_commit.set()
-            self._woken.set()
+            self._tick()  # before the uplink's turn: the device comes before the answer
 
     def _ack(self, reply: Reply) -> Outgoing:
         return Outgoing(
@@ -284,7 +288,7 @@ class Gateway:
     def _publish_documents(self, snapshot: Snapshot, mirror: Mirror) -> None:
         site = self._site.site.id
         if snapshot.nameplates != self._born:
-            self._born = dict(snapshot.nameplates)
+            self._born = snapshot.nameplates
             birth = messages.birth(site, snapshot.now.wall, assemble.catalogue_of(self._site, self._born))
             self._set_document("birth", birth)
         if self._mirror is None or self._moved(mirror, snapshot.now.mono):

@@ -52,20 +52,16 @@ class Image:
     def __init__(self, nameplates: Iterable[Nameplate]) -> None:
         self._readings: dict[str, Reading] = {}
         self._writes: dict[str, WriteResult] = {}
-        self._nameplates: dict[str, Nameplate] = {}
-        self._points: dict[str, Point] = {}
+        self._nameplates: Mapping[str, Nameplate] = {}  # these two are replaced, never changed: snapshots hold them
+        self._points: Mapping[str, Point] = {}
         self._changes: deque[tuple[str, Reading]] = deque(maxlen=CHANGES_MAX)
         self._lost = 0
         for nameplate in nameplates:
             self._described(nameplate)
 
     def _described(self, nameplate: Nameplate) -> None:
-        known = self._nameplates.get(nameplate.device)
-        if known is not None:
-            for point in known.points:
-                self._points.pop(point.id, None)
-        self._nameplates[nameplate.device] = nameplate
-        self._points |= {point.id: point for point in nameplate.points}
+        self._nameplates = {**self._nameplates, nameplate.device: nameplate}
+        self._points = {point.id: point for plate in self._nameplates.values() for point in plate.points}
 
     def emit(self, items: Iterable[Measurement | Nameplate], now: Instant) -> None:
         """Take what a device said; a measurement without a time of its own is stamped with its arrival."""
@@ -108,8 +104,8 @@ class Image:
             now=now,
             readings=MappingProxyType(dict(self._readings)),
             writes=MappingProxyType(dict(self._writes)),
-            nameplates=MappingProxyType(dict(self._nameplates)),
-            points=MappingProxyType(dict(self._points)),
+            nameplates=self._nameplates,
+            points=self._points,
             changes=changes,
             changes_lost=lost,
         )

@@ -37,12 +37,16 @@ class Position:
     messages: Runs = ()
 
 
+Numbered = tuple[int, Outgoing]
+"""A message and its number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What one commit added: numbered messages with whom they are for, frames, and the numbers that came to nothing."""
+    """What one commit added: numbered messages, frames, and the numbers that came to nothing."""
 
     blocks: tuple[Block, ...]
-    messages: tuple[tuple[int, str | None], ...]
+    messages: tuple[Numbered, ...]
     gone: Runs
     odd_frames: int
     last_frame: int
@@ -118,7 +122,7 @@ class Outbox:
         self.last_frame = block.last
         return block
 
-    def _insert_message(self, message: Outgoing, wall: float) -> tuple[int, str | None]:
+    def _insert_message(self, message: Outgoing, wall: float) -> Numbered:
         number = self.last_message + 1
         self.connection.execute(
             "insert into message (number, time, topic, uplink, response_topic, correlation, ref, payload)"
@@ -135,11 +139,9 @@ class Outbox:
             ),
         )
         self.last_message = number
-        return number, message.uplink
+        return number, message
 
-    def announce(
-        self, lost: Run, reason: str, wall: float, on_gap: Callable[[int, int, str], bytes]
-    ) -> tuple[int, str | None]:
+    def announce(self, lost: Run, reason: str, wall: float, on_gap: Callable[[int, int, str], bytes]) -> Numbered:
         """Tell every uplink that these frames will not come."""
         return self._insert_message(Outgoing("events", on_gap(lost[0], lost[1], reason)), wall)
 
@@ -235,9 +237,9 @@ class Outbox:
         ).fetchone()
         return row[0] if row else None
 
-    def read_messages(self, uplink: str, wanted: Runs, limit: int) -> list[tuple[int, Outgoing]]:
+    def read_messages(self, uplink: str, wanted: Runs, limit: int) -> list[Numbered]:
         """The messages for the uplink within the wanted runs, oldest first."""
-        found: list[tuple[int, Outgoing]] = []
+        found: list[Numbered] = []
         for first, last in wanted:
             rows = self.connection.execute(
                 "select number, topic, payload, uplink, response_topic, correlation, ref from message"

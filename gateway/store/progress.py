@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gateway.store import runs as ivl
 from gateway.store.errors import StoreError
-from gateway.store.outbox import Outbox, Position
+from gateway.store.outbox import Numbered, Outbox, Position
 from gateway.store.runs import Run, Runs
 
 MAX_RUNS = 256
@@ -129,14 +129,14 @@ class Progress:
         if messages != old.messages:
             self._move(uplink, Position(old.frames, messages))
 
-    def added(self, messages: Sequence[Addressed], gone: Runs, last_frame: int) -> None:
+    def added(self, messages: Sequence[Numbered], gone: Runs, last_frame: int) -> None:
         """A commit brought these; `gone` as far as it changed."""
         self.last_frame = max(self.last_frame, last_frame)
-        for number, uplink in messages:
+        for number, message in messages:
             self.last_message = max(self.last_message, number)
-            self._kept[uplink] += 1
+            self._kept[message.uplink] += 1
             for name in self._used:
-                if uplink in {None, name}:
+                if message.uplink in {None, name}:
                     self._pending[name] += 1
         if gone:
             self.lost(gone)

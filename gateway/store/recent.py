@@ -1,16 +1,42 @@
-"""The newest blocks, unpacked, in memory: what is sent live is never read back from the disk."""
+"""The newest blocks and messages in memory: what is sent live is never read back from the disk."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from gateway.model import Block
-from gateway.store.outbox import cut
+from gateway.store.outbox import Numbered, cut
 from gateway.store.runs import Runs
 
 RECENT_FRAMES = 2000
 """Frames kept (a few MB): several minutes of a busy site, longer than an uplink takes to reconnect."""
+RECENT_MESSAGES = 200
+"""Messages kept: ten windows of an uplink; an acknowledgement that is to be sent at once is among them."""
+
+
+class RecentMessages:
+    """The last messages, without a hole between them."""
+
+    def __init__(self) -> None:
+        self._messages: deque[Numbered] = deque(maxlen=RECENT_MESSAGES)
+
+    def add(self, messages: Iterable[Numbered]) -> None:
+        self._messages.extend(messages)
+
+    def holds(self, first: int) -> bool:
+        """Whether all messages from this number on are here."""
+        return bool(self._messages) and self._messages[0][0] <= first
+
+    def pieces(self, uplink: str, wanted: Runs, limit: int) -> list[Numbered]:
+        """Those of the wanted numbers that are for the uplink, oldest first."""
+        mine = (
+            (number, message)
+            for number, message in self._messages
+            if message.uplink in {None, uplink} and any(first <= number <= last for first, last in wanted)
+        )
+        return list(islice(mine, limit))
 
 
 class Recent:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gateway.store import runs as ivl
 from gateway.store.journal import REMEMBERED_S, forget_entries
 from gateway.store.limits import Limits
-from gateway.store.outbox import Outbox, Position
+from gateway.store.outbox import Numbered, Outbox, Position
 from gateway.store.runs import Run, Runs
 
 STEP_ROWS = 100
@@ -30,7 +30,7 @@ class Pruned:
 
     gone: Runs
     deleted: tuple[tuple[int, str | None], ...]
-    announced: tuple[tuple[int, str | None], ...]
+    announced: tuple[Numbered, ...]
     more: bool
     lost_frames: int
     lost_messages: int

@@ -27,7 +27,7 @@ from gateway.store.journal import entry_rows
 from gateway.store.limits import Backlog, Limits
 from gateway.store.opening import SUSPECT, Opened, open_or_replace, open_outbox
 from gateway.store.outbox import Added, Outbox
-from gateway.store.recent import Recent
+from gateway.store.recent import Recent, RecentMessages
 from gateway.store.retention import Pruned, prune
 from gateway.store.runs import merged, missing
 from gateway.store.writer import Writer
@@ -71,6 +71,7 @@ class Store:
         self.fault: StoreError | None = None
         self._progress = opened.progress
         self._recent = Recent()
+        self._recent_messages = RecentMessages()
         self._oldest: dict[
             str, tuple[int, float | None]
         ] = {}  # by uplink: its first pending number and that one's time
@@ -249,6 +250,7 @@ class Store:
         self._note_fault(None)
         added = future.result()
         self._progress.added(added.messages, added.gone, added.last_frame)
+        self._recent_messages.add(added.messages)
         for block in added.blocks:
             self._recent.add(block)
         for uplink in self._progress.positions():
@@ -298,6 +300,8 @@ class Store:
         wanted = self._progress.pending_messages(uplink, after)
         if not wanted or not self._progress.count_messages(uplink):
             return []
+        if self._recent_messages.holds(wanted[0][0]):
+            return self._recent_messages.pieces(uplink, wanted, limit)
         return await asyncio.shield(
             self._running().read(partial(Outbox.read_messages, uplink=uplink, wanted=wanted, limit=limit))
         )
@@ -388,6 +392,7 @@ class Store:
                 pruned.lost_messages,
             )
         self._progress.added(pruned.announced, pruned.gone, 0)
+        self._recent_messages.add(pruned.announced)
         self._progress.deleted(pruned.deleted)
         for uplink in self._progress.positions():
             self._note_oldest(uplink)
