@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.live import Live
 
 from hil.broker import BrokerError, EmbeddedBroker
-from hil.demo.daemon import SITE_FILE, Daemon, DaemonDied, free_port
+from hil.demo.daemon import SITE_FILE, Daemon, DaemonDied
 from hil.demo.screen import SYMBOLS, View, render
 from hil.demo.script import Script, Step
 from hil.demo.verdict import DemoVerdict, judge, report
@@ -76,9 +76,7 @@ class _Demo:
     def __init__(self, console: Console, broker_port: int, folder: Path, seconds: float | None) -> None:
         self._console, self._broker_port, self._folder, self._seconds = console, broker_port, folder, seconds
         self._started_s = time.monotonic()
-        self._page: str | None = None
         self._script: Script | None = None
-        self._http_port = free_port()
 
     async def run(self) -> int:
         verdict: DemoVerdict | None = None
@@ -122,7 +120,6 @@ class _Demo:
                 tasks.create_task(self._show(dso, script), name="demo screen"),
             ]
             await dso.until("the gateway online, with its birth", _is_born, timeout_s=ONLINE_S)
-            await self._find_page()
             await script.play()
             if self._seconds is not None:
                 with suppress(TimeoutError):
@@ -140,19 +137,11 @@ class _Demo:
             rated_kw=RATED_W / 1e3,
             devices=site_yaml(site.ports),
             broker_port=path.port,
-            http_port=self._http_port,
         )
         site_file.write_text(text)
-        command = [sys.executable, "-P", "-c", "from gateway.cli import main; main()", "run", str(site_file)]
+        command = [sys.executable, "-P", "-m", "gateway.cli", "run", str(site_file)]
         async with Daemon(command, log=self._folder / "daemon.log") as daemon:
             yield daemon
-
-    async def _find_page(self) -> None:
-        """Show the local page's address only if somebody serves it."""
-        with suppress(OSError):
-            _, writer = await asyncio.open_connection("127.0.0.1", self._http_port)
-            writer.close()
-            self._page = f"http://127.0.0.1:{self._http_port}"
 
     # ---- what is shown ----------------------------------------------------------------------------------------------
 
@@ -176,7 +165,6 @@ class _Demo:
             acknowledged=dso.frames_acknowledged,
             path_cut=script.path_cut,
             backlog=script.backlog,
-            page=self._page,
         )
 
     def _hear(self, name: str, message: Message) -> None:

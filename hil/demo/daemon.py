@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import signal
-import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -28,9 +28,15 @@ uplinks:
     url: mqtt://127.0.0.1:{broker_port}
     topic_prefix: der/v1
     acknowledge: application
-local:
-  http: 127.0.0.1:{http_port}
 """
+
+
+_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+
+
+def _end_with_parent() -> None:
+    """Runs in the child: should the demo be killed, the kernel ends the daemon, too."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class DaemonDied(Exception):
@@ -58,6 +64,7 @@ class Daemon:
                 stderr=output,
                 cwd=self._log.parent,
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
         return self
 
@@ -99,10 +106,3 @@ class Daemon:
         if self._process is None:
             raise RuntimeError("the daemon was not started")
         return self._process
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

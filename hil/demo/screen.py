@@ -19,6 +19,7 @@ from hil.dso.messages import Quality
 from hil.dso.orders import Heard
 
 SHOWN_ACKS = 6
+SHOWN_POINTS = ("active_power", "reactive_power", "voltage_l1", "state_of_charge")
 SHOWN_STEPS = 10
 GAUGE_CELLS = 40
 SYMBOLS = {State.WAITING: "·", State.RUNNING: "▶", State.DONE: "✓", State.FAILED: "✗"}
@@ -45,7 +46,6 @@ class View:
     acknowledged: int = 0
     path_cut: bool = False
     backlog: int = 0
-    page: str | None = None
 
 
 def render(view: View) -> RenderableType:
@@ -70,15 +70,12 @@ def render(view: View) -> RenderableType:
 
 
 def _head(view: View) -> Text:
-    head = Text.assemble(
+    return Text.assemble(
         ("dergate demo", "bold"),
         f"  {int(view.elapsed_s) // 60:02d}:{int(view.elapsed_s) % 60:02d}  ",
         ("● online", "green") if view.book.online and not view.path_cut else ("○ not connected", "red"),
         no_wrap=True,
     )
-    if view.page is not None:
-        head.append(f"  {view.page}", "underline")
-    return head
 
 
 def _script(steps: Sequence[Step]) -> Table:
@@ -195,7 +192,8 @@ def _ack_cells(heard: Heard) -> tuple[RenderableType, ...]:
 
 
 def _worst_quality(frames: FrameBook, device: str) -> Quality | None:
-    known = {latest.quality for point, latest in frames.latest.items() if point.partition(".")[0] == device}
+    shown = (frames.latest.get(f"{device}.{name}") for name in SHOWN_POINTS)
+    known = {latest.quality for latest in shown if latest is not None}
     return next((quality for quality in WORST_FIRST if quality in known), None)
 
 

@@ -21,7 +21,7 @@ DEADLINE_S = 20.0
 
 def test_the_site_file_is_one_the_gateway_accepts(tmp_path: Path) -> None:
     devices = site_yaml({"pcc": 1502, "inv1": 1503, "bat1": 1504})
-    text = SITE_FILE.format(site="demo", rated_kw=60.0, devices=devices, broker_port=1883, http_port=8080)
+    text = SITE_FILE.format(site="demo", rated_kw=60.0, devices=devices, broker_port=1883)
     (tmp_path / "site.yaml").write_text(text)
     site = load(tmp_path / "site.yaml")
     assert (site.site.id, site.site.rated_power) == ("demo", 60_000.0)
@@ -96,3 +96,23 @@ def _processes_naming(folder: Path) -> list[int]:
         if str(folder).encode() in arguments:
             found.append(int(process.name))
     return found
+
+
+def test_a_demo_that_is_killed_takes_the_daemon_with_it(tmp_path: Path) -> None:
+    """What nobody can catch leaves no process behind either."""
+    demo = subprocess.Popen(
+        [sys.executable, "-u", "-c", "import sys; from hil.demo import run; sys.exit(run())"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert demo.stdout is not None
+    with demo.stdout:
+        while "status online" not in (line := demo.stdout.readline()):
+            assert line
+        demo.kill()
+        demo.wait()
+    deadline = time.monotonic() + DEADLINE_S
+    while _processes_naming(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert _processes_naming(tmp_path) == []

@@ -67,14 +67,13 @@ def drawn(width: int, **fields: Any) -> list[str]:
 @pytest.mark.parametrize("width", [80, 100, 140])
 @pytest.mark.parametrize("book", [Book(SITE), recorded()], ids=["nothing yet", "a run"])
 def test_it_fits_30_lines_of_any_width_from_80(width: int, book: Book) -> None:
-    lines = drawn(width, book=book, page="http://127.0.0.1:43210")
+    lines = drawn(width, book=book)
     assert len(lines) < 30
     assert max(map(len, lines)) <= width
 
 
 SHOWN = {
     "the connection and the time": ({}, "01:15 ● online"),
-    "the local page": ({"page": "http://127.0.0.1:1"}, "http://127.0.0.1:1"),
     "a step that is done, with what came of it": ({}, "✓ limit the export to 60 % in 3.6 s"),
     "the step that runs": ({}, "▶ tighten it to 30 %"),
     "a step that failed": ({"steps": steps(State.FAILED)}, "✗ limit the export to 60 % failed"),
