@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 from drivers.base import ConnectionLost, Emit, WriteRefused
 from drivers.modbus import codec, pdu, plan, sunspec
-from drivers.modbus.config import ModbusDevice, ModbusPoint
+from drivers.modbus.config import ModbusDevice
 from drivers.modbus.link import Link
 from drivers.modbus.pdu import NoAnswerError, RefusalError, Request
 from drivers.modbus.plan import Block
+from drivers.modbus.points import ModbusPoint
 from drivers.modbus.sunspec_control import Control
 from gateway.model import Measurement, Nameplate, Point, Quality, SetPoint, Value
 
