@@ -64,7 +64,7 @@ class Point:
     One signal of one device.
 
     `id` is `<device id>.<name>`; `base` is what 100 % means, in W or var, for a point whose unit is `%`; `max_age` is
-    the age in seconds from which a value is stale.
+    the age in seconds from which a value is stale; `refresh_s` how often a set-point has to be written again to stand.
     """
 
     id: str
@@ -73,6 +73,7 @@ class Point:
     writable: bool = False
     base: float | None = None
     max_age: float = 3.0
+    refresh_s: float | None = None
 
     @property
     def device(self) -> str:

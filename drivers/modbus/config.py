@@ -6,9 +6,18 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from drivers.config import DeviceConfig
+from drivers.config import DeviceConfig, Duration, Section
 from drivers.modbus.endpoint import Endpoint, parse_endpoint
 from drivers.modbus.points import ModbusPoint, Period
+
+
+class Quirks(Section):
+    """What a device needs to be left in peace; usually given by its profile."""
+
+    pause_after_connect: Duration = Field(default=0.0, description="Wait so long after connecting before asking.")
+    gap: Duration = Field(default=0.0, description="Leave so long between an answer and the next request.")
+    max_registers: int = Field(default=125, ge=1, le=125, description="Registers of one request at most.")
+    one_point: bool = Field(default=False, description="Ask for one point a request.")
 
 
 class ModbusDevice(DeviceConfig):
@@ -21,6 +30,7 @@ class ModbusDevice(DeviceConfig):
     poll: Period = 1.0
     timeout: Period = 1.0
     points: list[ModbusPoint] = Field(default_factory=list)
+    quirks: Quirks = Quirks()
 
     @property
     def address(self) -> tuple[str, int]:

@@ -188,7 +188,8 @@ def _worth_writing(point: Point, value: float, last: Offered | None, plant: Plan
         return age >= ANSWER_S
     if result.error is not None or _overwritten(point, snapshot):
         return age >= RETRY_S
-    return plant.revert_s is not None and age >= plant.revert_s / 2
+    refreshes = [s for s in (point.refresh_s, plant.revert_s / 2 if plant.revert_s else None) if s is not None]
+    return bool(refreshes) and age >= min(refreshes)
 
 
 def _overwritten(point: Point, snapshot: Snapshot) -> bool:

@@ -335,6 +335,17 @@ def test_with_reversion_armed_the_setpoint_is_refreshed_at_half_its_time(pv: Dev
     assert all(29 <= after - before <= 31 for before, after in pairwise(times))
 
 
+def test_a_device_that_forgets_is_reminded_as_often_as_it_needs() -> None:
+    """Its own watchdog would let the set-point go after a minute; its profile asks for a write every 30 s."""
+    pv = Device("inv1", 60_000.0, 55_000.0, refresh_s=30.0)
+    world = World(pv)
+    world.run(5)
+    world.send(order(world, target="inv1", value=50.0))
+    world.run(95)
+
+    assert len(world.writes) == 4
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(min_value=0, max_value=2**32))
 def test_writes_never_come_after_their_order_ended(seed: int) -> None:

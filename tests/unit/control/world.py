@@ -41,6 +41,7 @@ class Device:
     dead_time_s: float = 0.3
     t90_s: float = 1.0
     poll_s: float = 1.0
+    refresh_s: float | None = None
     online: bool = True
     silent: bool = False  # connected, and no value heard of it
     coy: bool = False  # tells what stands in its registers, and not its power
@@ -59,7 +60,10 @@ class Device:
     def nameplate(self) -> Nameplate:
         own = [Point(f"{self.id}.active_power", "W"), Point(f"{self.id}.reactive_power", "var")]
         base = self.rated_w if self.unit == "%" else None
-        writable = [Point(f"{self.id}.{name}", self.unit, writable=True, base=base) for name in self.names]
+        writable = [
+            Point(f"{self.id}.{name}", self.unit, writable=True, base=base, refresh_s=self.refresh_s)
+            for name in self.names
+        ]
         return Nameplate(self.id, (*own, *writable), rated_power_w=self.rated_w)
 
     def step(self) -> None:
