@@ -1,8 +1,8 @@
-"""Which controllable devices count as lost, and who hears of it."""
+"""What is told as an event: devices that count as lost, and payloads that cannot be answered."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.control.capability import DerNow
@@ -16,6 +16,29 @@ class Away:
 
     since: float
     told: bool = False
+
+
+UNREADABLE_INTERVAL_S = 10.0
+"""Payloads without an id are told together: whoever floods the topic must not fill the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Payloads not told of yet, the reason of the last one, and when such were last told of, monotonic."""
+
+    count: int = 0
+    detail: str = ""
+    told: float = float("-inf")
+
+
+def count_unreadable(known: Unreadable, details: Sequence[str], now: float) -> tuple[Unreadable, list[Event]]:
+    """Take in what came in a tick; an event when it is time for one."""
+    count = known.count + len(details)
+    detail = details[-1] if details else known.detail
+    if count == 0 or now - known.told < UNREADABLE_INTERVAL_S:
+        return Unreadable(count, detail, known.told), []
+    text = f"payloads on activations without a readable id: {count}; the last one: {detail}"
+    return Unreadable(told=now), [Event("order_unreadable", text)]
 
 
 def watch(

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.control.alarms import Away, watch
+from gateway.control.alarms import Away, Unreadable, count_unreadable, watch
 from gateway.control.functions import ACTIVE, REACTIVE
 from gateway.control.life import Event, Lives, Orders, Reply
 from gateway.control.mirror import Mirror, mirror_of
@@ -53,6 +53,7 @@ class State:
     orders: Orders = field(default_factory=Orders)
     writes: Writes = field(default_factory=Writes)
     away: Mapping[str, Away] = field(default_factory=dict)
+    unreadable: Unreadable = field(default_factory=Unreadable)
     steering: Steering = field(default_factory=lambda: Steering(loops={ACTIVE: Loop(), REACTIVE: Loop()}))
 
 
@@ -102,6 +103,7 @@ def tick(plant: Plant, state: State, inputs: Inputs) -> tuple[State, Outcome]:
     lives.prove(in_force, decision, written.writes)
 
     away, alarms = watch(plant, state.away, lives.ders, now.mono)
+    unreadable, complaints = count_unreadable(state.unreadable, lives.unreadable, now.mono)
     mirror = mirror_of(decision, lives.ders)
     outcome = Outcome(
         serial=serial,
@@ -109,8 +111,8 @@ def tick(plant: Plant, state: State, inputs: Inputs) -> tuple[State, Outcome]:
         entries=lives.changed,
         holds=written.holds,
         released=written.released,
-        events=(*lives.events, *alarms),
+        events=(*alarms, *complaints),
         setpoints=written.setpoints,
         mirror=mirror,
     )
-    return State(serial, now.mono, lives.orders, written.writes, away, steering), outcome
+    return State(serial, now.mono, lives.orders, written.writes, away, unreadable, steering), outcome

@@ -75,7 +75,7 @@ class Lives:
         self.plant = plant
         self.ders: dict[str, DerNow] = ders_now(plant, snapshot)
         self.replies: list[Reply] = []
-        self.events: list[Event] = []
+        self.unreadable: list[str] = []
         self._open = dict(orders.open)
         self._ended: Mapping[str, tuple[Tracked, ...]] = orders.ended
         self._ended_copy: dict[str, tuple[Tracked, ...]] | None = None
@@ -133,6 +133,9 @@ class Lives:
             detail = f"found {activation.revision}, revision {latest.entry.revision} is known already"
             self._say(entry, Status.REJECTED, code="stale_revision", detail=detail)
             return
+        if latest is not None and latest.entry.uplink != received.uplink:
+            self._say(entry, Status.REJECTED, code="not_authorised", detail="this id belongs to another uplink")
+            return
         refused = judge(
             activation,
             plant=self.plant,
@@ -148,7 +151,7 @@ class Lives:
 
     def _refuse_unread(self, received: Received, refusal: Refusal) -> None:
         if refusal.id is None:
-            self.events.append(Event("order_unreadable", refusal.detail))
+            self.unreadable.append(refusal.detail)
             return
         known = self._find(refusal.id, refusal.revision or 1)
         if known is not None:
@@ -168,22 +171,27 @@ class Lives:
         self._say(entry, Status.REJECTED, code=refusal.code, detail=refusal.detail)
 
     def _cancel(self, received: Received, cancellation: Cancellation) -> None:
+        # A refused higher revision is no reason not to cancel the one that is in force.
+        standing = [tracked for tracked in self._of(cancellation.id) if is_open(tracked.entry)]
         latest = self._latest(cancellation.id)
         if latest is None:
             refusal = Refusal("conflict", "there is no order with this id", cancellation.id, cancellation.revision)
             self._refuse_unread(received, refusal)
-        elif cancellation.revision < latest.entry.revision:
-            detail = f"found {cancellation.revision}, revision {latest.entry.revision} is in force"
-            self._reject_beside(latest, received, "stale_revision", detail)
-        elif is_open(latest.entry):
-            routed = replace(
-                latest.entry,
-                response_topic=received.response_topic or latest.entry.response_topic,
-                correlation=received.correlation or latest.entry.correlation,
-            )
-            self._say(routed, Status.CANCELLED, powers=self._powers(routed))
-        else:
+        elif latest.entry.uplink != received.uplink:
+            self._reject_beside(latest, received, "not_authorised", "this id belongs to another uplink")
+        elif not standing:
             self._repeat(latest.entry, received)
+        elif cancellation.revision < (highest := max(tracked.entry.revision for tracked in standing)):
+            detail = f"found {cancellation.revision}, revision {highest} is in force"
+            self._reject_beside(standing[-1], received, "stale_revision", detail)
+        else:
+            for tracked in standing:
+                routed = replace(
+                    tracked.entry,
+                    response_topic=received.response_topic or tracked.entry.response_topic,
+                    correlation=received.correlation or tracked.entry.correlation,
+                )
+                self._say(routed, Status.CANCELLED, powers=self._powers(routed))
 
     def _repeat(self, entry: Entry, received: Received) -> None:
         if entry.last is not None:

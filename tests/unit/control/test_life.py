@@ -178,6 +178,37 @@ def test_a_refused_revision_leaves_the_one_in_force_untouched(world: World) -> N
     assert world.pcc_w == pytest.approx(36_000, abs=600)
 
 
+def test_after_a_refused_revision_the_one_in_force_can_still_be_cancelled(world: World, pv: Device) -> None:
+    world.send(order(world))
+    world.run(10)
+    world.send(order(world, revision=2, value=150.0))
+    world.run(1)
+    world.send(Cancellation("a", 1))
+    world.run(5)
+
+    assert world.said(revision=1) == [*TO_EFFECT, CANCELLED]
+    assert pv.registers["active_power_limit"] is None
+
+
+def test_nobody_cancels_or_replaces_the_order_of_another_uplink(world: World) -> None:
+    world.send(order(world))
+    world.run(10)
+    world.send(Cancellation("a", 1), uplink="market")
+    world.send(order(world, revision=2, value=100.0), uplink="market")
+    world.run(5)
+
+    assert [code for _, _, _, status, code in world.acks if status is REJECTED] == ["not_authorised"] * 2
+    assert world.pcc_w == pytest.approx(36_000, abs=600)
+
+
+def test_a_flood_of_unreadable_payloads_is_told_together(world: World) -> None:
+    for _ in range(30):
+        world.send(Refusal("malformed", "not JSON"))
+        world.run(1)
+
+    assert 3 <= len(world.events) <= 4
+
+
 def test_the_same_order_again_is_answered_with_its_present_state(world: World) -> None:
     first = order(world)
     world.send(first)
