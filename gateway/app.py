@@ -16,8 +16,7 @@ import uvloop
 import drivers
 from gateway import __version__, assemble, clock
 from gateway.config import Site
-from gateway.control.cycle import Inputs, Outcome, Reply, State, resume, tick
-from gateway.control.life import Event
+from gateway.control.cycle import Event, Inputs, Outcome, Reply, State, resume, tick
 from gateway.control.mirror import Headroom, Mirror
 from gateway.image import Image, Snapshot
 from gateway.local.watchdog import Watchdog

@@ -10,7 +10,7 @@ from gateway.commands.common import extra
 
 
 @click.command()
-@click.option("--seconds", type=click.FloatRange(min=1), help="How long to go on; until Ctrl-C if left out.")
+@click.option("--seconds", type=click.FloatRange(min=1), help="Let it run on for so long; left out: it ends with its script.")
 @click.option("--no-browser", is_flag=True, expose_value=False, help="Open no browser window; none is opened anyway.")
 def command(seconds: float | None) -> None:
     """
@@ -20,6 +20,6 @@ def command(seconds: float | None) -> None:
 
     \b
     Example:
-      dergate demo --seconds 30
+      dergate demo --seconds 120
     """
     sys.exit(extra("hil.demo").run(seconds=seconds))

@@ -6,8 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.control.capability import DerNow
-from gateway.control.life import Event
 from gateway.control.plant import Plant
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that no order's acknowledgement can say."""
+
+    code: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)

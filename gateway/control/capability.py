@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.control.functions import ACTIVE, REACTIVE
@@ -35,6 +35,15 @@ class DerNow:
 
     def can(self, quantity: str) -> bool:
         return any(name in self.points for name in _BY_QUANTITY[quantity])
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The site at one moment, as the orders' side of a tick sees it."""
+
+    plant: Plant
+    ders: Mapping[str, DerNow]
+    snapshot: Snapshot
 
 
 def ders_now(plant: Plant, snapshot: Snapshot) -> dict[str, DerNow]:

@@ -1,8 +1,8 @@
 """
 The tick: one snapshot and the orders received in, set-points and acknowledgements out.
 
-    admit       orders received      → accepted or refused          (admission)
-    pass        time                 → ended, superseded            (activation)
+    admit       orders received      → accepted or refused          (intake, admission)
+    pass        time                 → ended, superseded            (life, activation)
     decide      orders in force      → a ruling a target            (functions, arbitration)
     share       rulings              → watts a device               (pcc, dispatch)
     write       watts                → set-points, holds, releases  (writes)
@@ -17,12 +17,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.control.alarms import Away, Unreadable, count_unreadable, watch
+from gateway.control.alarms import Away, Event, Unreadable, count_unreadable, watch
+from gateway.control.capability import View, ders_now
 from gateway.control.functions import ACTIVE, REACTIVE
-from gateway.control.life import Event, Lives, Orders, Reply
+from gateway.control.intake import Intake
+from gateway.control.life import Lives
 from gateway.control.mirror import Mirror, mirror_of
 from gateway.control.pcc import Loop
 from gateway.control.plant import Plant
+from gateway.control.register import Orders, Register, Reply
 from gateway.control.steering import Steering, kept, steer
 from gateway.control.writes import Held, Writes, plan_writes
 from gateway.image import Snapshot
@@ -88,31 +91,34 @@ def tick(plant: Plant, state: State, inputs: Inputs) -> tuple[State, Outcome]:
     snapshot = inputs.snapshot
     now = snapshot.now
     serial = state.serial + 1
-    lives = Lives(plant, state.orders, snapshot, serial)
+    view = View(plant, ders_now(plant, snapshot), snapshot)
+    register = Register(state.orders, serial=serial, wall=now.wall)
+    intake = Intake(register, view)
     for received in inputs.received:
-        lives.admit(received)
+        intake.admit(received)
+    lives = Lives(register, view)
     lives.pass_time()
     in_force = lives.engage(inputs.journaled)
 
     dt = 0.0 if state.mono is None else max(now.mono - state.mono, 0.0)
-    steering, decision = steer(plant, state.steering, in_force, lives.ders, snapshot, inputs.heard, dt)
-    staying = kept(state.writes.held, decision, lives.ders)
+    steering, decision = steer(plant, state.steering, in_force, view.ders, snapshot, inputs.heard, dt)
+    staying = kept(state.writes.held, decision, view.ders)
     written = plan_writes(
         state.writes, decision.wishes, staying, plant, snapshot, journaled=inputs.journaled, serial=serial
     )
     lives.prove(in_force, decision, written.writes)
 
-    away, alarms = watch(plant, state.away, lives.ders, now.mono)
-    unreadable, complaints = count_unreadable(state.unreadable, lives.unreadable, now.mono)
-    mirror = mirror_of(decision, lives.ders)
+    away, alarms = watch(plant, state.away, view.ders, now.mono)
+    unreadable, complaints = count_unreadable(state.unreadable, intake.unreadable, now.mono)
+    mirror = mirror_of(decision, view.ders)
     outcome = Outcome(
         serial=serial,
-        replies=tuple(lives.replies),
-        entries=lives.changed,
+        replies=tuple(register.replies),
+        entries=register.changed,
         holds=written.holds,
         released=written.released,
         events=(*alarms, *complaints),
         setpoints=written.setpoints,
         mirror=mirror,
     )
-    return State(serial, now.mono, lives.orders, written.writes, away, unreadable, steering), outcome
+    return State(serial, now.mono, register.orders, written.writes, away, unreadable, steering), outcome

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from gateway.control.functions import Function
+from gateway.control.activation import NO_POWERS, Powers
+from gateway.control.admission import in_power, rating
+from gateway.control.arbitration import Ruling
+from gateway.control.capability import View
+from gateway.control.functions import BY_NAME, Function
 from gateway.control.plant import Plant
 from gateway.image import Snapshot
-from gateway.model import Activation
+from gateway.model import Activation, Entry
 
 DEVIATES_AFTER_S = 2.0
 """Outside the tolerance for so long: longer than a meter's update, within the 5 s in which a DSO must hear of it."""
@@ -57,3 +62,25 @@ def tolerance(activation: Activation, rated: float) -> float:
 def obeys(function: Function, power: float | None, wanted: float, allowed: float) -> bool | None:
     """Whether the measured power obeys; None when it is not known."""
     return None if power is None else function.met(power, wanted, allowed)
+
+
+def powers_of(entry: Entry, view: View, rulings: Mapping[tuple[str, str], Ruling] | None = None) -> Powers:
+    """What an acknowledgement of an order says now; without rulings, `applied` stays what was said last."""
+    activation = entry.activation
+    function = BY_NAME.get(activation.function) if activation else None
+    rated = rating(activation.target, view.plant, view.ders) if activation else None
+    if activation is None or function is None or rated is None:
+        return replace(NO_POWERS, unit=function.unit) if function else NO_POWERS
+    applied = None
+    if rulings is not None:
+        ruling = rulings.get((activation.target, function.quantity))
+        if ruling is not None and ruling.orders:
+            applied = ruling.band.hi if function.is_limit else ruling.band.lo
+    elif entry.last is not None:
+        applied = entry.last.applied
+    return Powers(
+        requested=in_power(activation, rated),
+        applied=applied,
+        measured=measured(activation.target, function.quantity, view.plant, view.snapshot),
+        unit=function.unit,
+    )
