@@ -33,7 +33,7 @@ class MqttUplink:
     One uplink. All calls are made on the event loop.
 
     `on_order` takes each order, or why a payload is none, before the broker hears that it has arrived; `on_heard` is
-    called for every sign of life of the head end itself. Neither may block.
+    called for every heartbeat: what else comes may come from a queue that outlived its sender. Neither may block.
     """
 
     def __init__(
@@ -223,13 +223,11 @@ class MqttUplink:
     def _order(self, message: Incoming) -> None:
         order = messages.parse_order(message.payload, self._site)
         self._on_order(Received(self.name, self._now(), order, message.response_topic, message.correlation))
-        self._on_heard()
 
     def _frames_acknowledged(self, message: Incoming) -> None:
         acknowledgement = messages.parse_measurements_ack(message.payload)
         if acknowledgement is not None:
             self._frames.acknowledged(*acknowledgement)
-            self._on_heard()
 
     def _heartbeat(self, message: Incoming) -> None:
         if messages.parse_heartbeat(message.payload):

@@ -100,8 +100,13 @@ def _complete(birth: Mapping[str, object] | None) -> bool:
 
 
 @asynccontextmanager
-async def bench(folder: Path, *, broker: bool = True, start: bool = True, name: str = SITE) -> AsyncIterator[Bench]:
-    """A running site; with *broker* or *start* false, broker or daemon are yet to be started."""
+async def bench(
+    folder: Path, *, broker: bool = True, start: bool = True, name: str = SITE, control: str = "", uplink: str = ""
+) -> AsyncIterator[Bench]:
+    """
+    A running site; with *broker* or *start* false, broker or daemon are yet to be started. *control* and *uplink* are
+    added to these parts of the site file.
+    """
     peer = Mosquitto(folder)
     if broker:
         peer.start()
@@ -110,8 +115,8 @@ async def bench(folder: Path, *, broker: bool = True, start: bool = True, name: 
         file.write_text(
             f"site: {{id: {name}, rated_power: 60kW}}\n"
             "state_dir: state\n"
-            f"{site_yaml(site.ports)}"
-            f"uplinks:\n  - {{id: dso, type: mqtt, url: {peer.url}}}\n"
+            f"{site_yaml(site.ports)}{control}"
+            f"uplinks:\n  - {{id: dso, type: mqtt, url: {peer.url}{uplink}}}\n"
         )
         daemon = Daemon(file)
         try:

@@ -196,6 +196,20 @@ def _first(book: Book) -> int:
     return min((first for first, _ in numbers), default=0) if numbers else 0
 
 
+async def test_a_dso_that_is_not_heard_any_more_leads_to_the_declared_limit_and_back(tmp_path: Path) -> None:
+    """The broker lives on; it is the head end's own sign of life that counts."""
+    fallback = "  fallback: {uplink_lost: {after: 1s, active_power: {limit: 50%}}}\n"
+    async with bench(tmp_path, control=fallback, uplink=", heartbeat: 1s") as one:
+        await one.online()
+        await one.until("the fallback stands", lambda: one.limit_enabled)
+        await one.dso.until("in the mirror", lambda book: "fallback:uplink_lost" in str(book.control), timeout_s=5)
+        await one.until("the site obeys", lambda: one.pcc_w < 31_000)
+        async with asyncio.timeout(20):
+            while one.limit_enabled:
+                await one.dso.publish("heartbeat", b'{"schema": "heartbeat/1", "time": "2026-11-22T10:00:00Z"}')
+                await asyncio.sleep(0.2)  # a heartbeat has a period
+
+
 async def test_five_mistakes_in_the_site_file_are_told_and_nothing_is_started(tmp_path: Path) -> None:
     async with bench(tmp_path, start=False) as one:
         text = one.daemon.file.read_text()
