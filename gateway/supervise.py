@@ -68,7 +68,8 @@ class Supervisor:
                 lost = str(error)
             except Exception as error:  # one faulty driver must not stop the other devices
                 lost = f"fault in the driver: {error!r}"
-                log.exception("%s: fault in the driver", self._driver.name)
+                if lost != reason:  # once: a fault that stays must not fill the log
+                    log.exception("%s: fault in the driver", self._driver.name)
             self._image.offline(self._devices, self._now())
             if self._connected or lost != reason:
                 log.warning("%s: offline: %s", self._driver.name, lost)
