@@ -1,4 +1,4 @@
-"""What is told as an event: devices that count as lost, and payloads that cannot be answered."""
+"""What is told as an event: devices that are lost or forget, and payloads that cannot be answered."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gateway.control.capability import DerNow
 from gateway.control.plant import Plant
+from gateway.control.writes import Overwritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,21 @@ def count_unreadable(known: Unreadable, details: Sequence[str], now: float) -> t
         return Unreadable(count, detail, known.told), []
     text = f"payloads on activations without a readable id: {count}; the last one: {detail}"
     return Unreadable(told=now), [Event("order_unreadable", text)]
+
+
+def overwriting(found: Sequence[Overwritten]) -> list[Event]:
+    """Events for points that did not keep what was written to them."""
+    return [
+        Event(
+            "device_reset" if one.reset else "overridden",
+            f"{one.point}: {_told(one.found)} was found where {_told(one.ours)} was written; it is written again",
+        )
+        for one in found
+    ]
+
+
+def _told(value: float | None) -> str:
+    return "no set-point in force" if value is None else f"{value:g}"
 
 
 def watch(

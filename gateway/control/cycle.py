@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.control.alarms import Away, Event, Unreadable, count_unreadable, watch
+from gateway.control.alarms import Away, Event, Unreadable, count_unreadable, overwriting, watch
 from gateway.control.capability import View, ders_now
 from gateway.control.functions import ACTIVE, REACTIVE
 from gateway.control.intake import Intake
@@ -117,7 +117,7 @@ def tick(plant: Plant, state: State, inputs: Inputs) -> tuple[State, Outcome]:
         entries=register.changed,
         holds=written.holds,
         released=written.released,
-        events=(*alarms, *complaints),
+        events=(*alarms, *overwriting(written.overwritten), *complaints),
         setpoints=written.setpoints,
         mirror=mirror,
     )

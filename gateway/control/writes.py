@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from gateway.control.capability import LIMIT, from_point, to_point
 from gateway.control.plant import Plant
@@ -26,6 +27,8 @@ ANSWER_S = 5.0
 """A write that has not ended by then is offered again."""
 LIFETIME_S = 5.0
 """A set-point that could not be written for so long is no longer what the controller means."""
+QUIET_S = 60.0
+"""A writer that fights for a point is told of once in so long."""
 SETTLE_S = 1.5
 """A reading this much younger than the write must show it; an older one may have been on its way."""
 
@@ -56,13 +59,27 @@ class Writes:
 
 
 @dataclass(frozen=True, slots=True)
+class Overwritten:
+    """Another value than ours was found in a point; `reset`: it is the one from before our first write."""
+
+    point: str
+    ours: float | None
+    found: float | None
+    reset: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
-    """What comes of one tick: set-points to hand out, holds to journal, and points that are given back for good."""
+    """
+    What comes of one tick: set-points to hand out, holds to journal, points that are given back for good, and points
+    in which another value has just been found.
+    """
 
     writes: Writes
     setpoints: tuple[SetPoint, ...]
     holds: tuple[Hold, ...]
     released: tuple[str, ...]
+    overwritten: tuple[Overwritten, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +114,7 @@ def plan_writes(
     setpoints: list[SetPoint] = []
     holds: list[Hold] = []
     released: list[str] = []
+    overwritten: list[Overwritten] = []
     for point_id, wish in wishes.items():
         point = snapshot.points.get(point_id)
         if point is None:
@@ -111,27 +129,37 @@ def plan_writes(
             continue
         value = to_point(point, wish.power)
         if _overwritten(point, snapshot):
+            is_news = now - foreign.get(point_id, -QUIET_S) >= QUIET_S
+            overwritten += [_overwriting(point_id, held[point_id].hold, snapshot)] if is_news else []
             foreign[point_id] = now
         if _worth_writing(point, value, offered.get(point_id), plant, snapshot):
             offered[point_id] = Offered(value, now)
             setpoints.append(SetPoint(point_id, value, now + LIFETIME_S, wish.cause))
     for point_id in [point_id for point_id in held if point_id not in wishes and point_id not in kept]:
-        point = snapshot.points.get(point_id)
-        if point is None or held[point_id].serial > journaled:
+        if point_id not in snapshot.points or held[point_id].serial > journaled:
             continue
         before = held[point_id].hold.before
-        last = offered.get(point_id)
-        if last is None or last.value != before:
-            pass
-        elif (result := _answer(point_id, last, snapshot)) is not None and result.error is None:
-            released.append(point_id)
-            del held[point_id], offered[point_id]
-            continue
-        elif now - last.mono < (RETRY_S if result is not None else ANSWER_S):
-            continue
-        offered[point_id] = Offered(before, now)
-        setpoints.append(SetPoint(point_id, before, now + LIFETIME_S, "release"))
-    return Written(Writes(held, offered, foreign), tuple(setpoints), tuple(holds), tuple(released))
+        match _giving_back(point_id, before, offered.get(point_id), snapshot):
+            case "done":
+                released.append(point_id)
+                del held[point_id], offered[point_id]
+            case "write":
+                offered[point_id] = Offered(before, now)
+                setpoints.append(SetPoint(point_id, before, now + LIFETIME_S, "release"))
+    return Written(Writes(held, offered, foreign), tuple(setpoints), tuple(holds), tuple(released), tuple(overwritten))
+
+
+def _giving_back(
+    point_id: str, before: float | None, last: Offered | None, snapshot: Snapshot
+) -> Literal["write", "wait", "done"]:
+    """What is to be done so that *before* stands in the point again."""
+    if last is None or last.value != before:
+        return "write"
+    result = _answer(point_id, last, snapshot)
+    if result is not None and result.error is None:
+        return "done"
+    pause = ANSWER_S if result is None else RETRY_S
+    return "wait" if snapshot.now.mono - last.mono < pause else "write"
 
 
 def confirmed(point: Point, wish: Wish, since: float, snapshot: Snapshot) -> bool:
@@ -190,6 +218,11 @@ def _worth_writing(point: Point, value: float, last: Offered | None, plant: Plan
         return age >= RETRY_S
     refreshes = [s for s in (point.refresh_s, plant.revert_s / 2 if plant.revert_s else None) if s is not None]
     return bool(refreshes) and age >= min(refreshes)
+
+
+def _overwriting(point_id: str, hold: Hold, snapshot: Snapshot) -> Overwritten:
+    found = snapshot.number(point_id)
+    return Overwritten(point_id, snapshot.writes[point_id].readback, found, reset=found == hold.before)
 
 
 def _overwritten(point: Point, snapshot: Snapshot) -> bool:

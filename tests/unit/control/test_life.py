@@ -375,6 +375,25 @@ def test_another_writer_is_noticed_and_corrected(world: World, pv: Device) -> No
     assert world.pcc_w == pytest.approx(36_000, abs=600)
 
 
+@pytest.mark.parametrize(
+    ("found", "event"),
+    [
+        pytest.param(55_000.0, "overridden", id="another-master"),
+        pytest.param(None, "device_reset", id="a-device-reset"),
+    ],
+)
+def test_what_does_not_stay_in_a_device_is_told_within_a_poll_and_written_again(
+    world: World, pv: Device, found: float | None, event: str
+) -> None:
+    world.send(order(world, target="inv1", value=50.0))
+    world.run(10)
+    pv.registers["active_power_limit"] = found
+    world.run(pv.poll_s + 0.2)
+
+    assert world.events == [event]
+    assert pv.registers["active_power_limit"] == 30_000.0
+
+
 def test_a_restart_in_the_middle_goes_on_without_a_gap_and_gives_back_at_the_end(world: World, pv: Device) -> None:
     world.send(order(world, end=world.now.wall + 40))
     world.run(10)
