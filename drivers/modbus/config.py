@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from drivers.config import DeviceConfig, Duration, Section
-from drivers.modbus.endpoint import Endpoint, parse_endpoint
+from drivers.modbus.endpoint import Endpoint, Network, SerialLine, parse_line
 from drivers.modbus.points import ModbusPoint, Period
+
+RTU_UNIT_MAX = 247
+"""Modbus over Serial Line, 2.2: 0 is everybody, who does not answer; what lies above is reserved."""
 
 
 class Quirks(Section):
@@ -20,11 +24,20 @@ class Quirks(Section):
     one_point: bool = Field(default=False, description="Ask for one point a request.")
 
 
+class Tls(Section):
+    """PEM files of Modbus/TCP Security: the authority behind the device's certificate, and our own with its key."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
 class ModbusDevice(DeviceConfig):
-    """A unit behind a Modbus TCP endpoint; `profile: sunspec` reads its points from the device itself."""
+    """A unit behind a Modbus endpoint; `profile: sunspec` reads its points from the device itself."""
 
     driver: Literal["modbus"]
     endpoint: Endpoint
+    tls: Tls | None = None
     unit: int = Field(default=1, ge=0, le=255)
     profile: str | None = None
     poll: Period = 1.0
@@ -33,9 +46,14 @@ class ModbusDevice(DeviceConfig):
     quirks: Quirks = Quirks()
 
     @property
-    def address(self) -> tuple[str, int]:
-        """Host and port."""
-        return parse_endpoint(self.endpoint)
+    def line(self) -> Network | SerialLine:
+        """Where the endpoint leads."""
+        return parse_line(self.endpoint)
+
+    @property
+    def address(self) -> tuple[str, int | str]:
+        """What the device shares with the others on its line: host and port, or `rtu` and the device file."""
+        return self.line.address
 
     @property
     def sunspec(self) -> bool:
@@ -56,6 +74,18 @@ class ModbusDevice(DeviceConfig):
                 )
             seen[point.name] = index
         return points
+
+    @model_validator(mode="after")
+    def _fits_its_line(self) -> Self:
+        line = self.line
+        secured = isinstance(line, Network) and line.transport == "tls"
+        if secured and self.tls is None:
+            raise ValueError("should have tls: {ca, certificate, key} for a tls:// endpoint, found none")
+        if self.tls is not None and not secured:
+            raise ValueError(f"should have tls with a tls:// endpoint only, found it with {self.endpoint}")
+        if line.rtu and not 1 <= self.unit <= RTU_UNIT_MAX:
+            raise ValueError(f"should have a unit from 1 to {RTU_UNIT_MAX} on a serial line, found {self.unit}")
+        return self
 
     @model_validator(mode="after")
     def _has_points(self) -> Self:

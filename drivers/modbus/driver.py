@@ -1,4 +1,4 @@
-"""One connection to a Modbus TCP endpoint, and the devices behind it."""
+"""One connection to a Modbus endpoint, and the devices behind it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Sequence
 
 from drivers.base import ConnectionLost, Driver, Emit, PlannedDevice, WriteRefused
 from drivers.modbus.config import ModbusDevice
-from drivers.modbus.link import Link
+from drivers.modbus.connect import connect
+from drivers.modbus.endpoint import SerialLine
+from drivers.modbus.link import Link, Pace
 from drivers.modbus.plan import planned
+from drivers.modbus.rtu import silence_s
 from drivers.modbus.unit import Unit
 from gateway.model import SetPoint
 
@@ -16,9 +19,11 @@ from gateway.model import SetPoint
 class ModbusDriver:
     """Keeps drivers.base.Driver for all units of one endpoint."""
 
-    def __init__(self, address: tuple[str, int], devices: Sequence[ModbusDevice], *, revert_s: float | None) -> None:
-        self._host, self._port = address
-        self.name = f"modbus tcp://{self._host}:{self._port}"
+    def __init__(self, devices: Sequence[ModbusDevice], *, revert_s: float | None) -> None:
+        self._line = devices[0].line
+        self._tls = devices[0].tls
+        self._pace = _pace(devices)
+        self.name = f"modbus {self._line}"
         self._units = {device.id: Unit(device, revert_s) for device in devices}
         self.nameplates = tuple(unit.nameplate for unit in self._units.values())
         self._link: Link | None = None
@@ -31,7 +36,7 @@ class ModbusDriver:
         return tuple(planned(name, each, on_line) for name, each in requests.items())
 
     async def run(self, emit: Emit) -> None:
-        link = await Link.connect(self._host, self._port)
+        link = await connect(self._line, self._pace, self._tls)
         self._link, self._emit = link, emit
         lost: ConnectionLost | None = None
         try:
@@ -67,11 +72,36 @@ class ModbusDriver:
 
 
 def build(devices: Sequence[ModbusDevice], *, revert_s: float | None) -> list[Driver]:
-    """One driver for each endpoint; `revert_s` as in drivers.build."""
-    lines: dict[tuple[str, int], list[ModbusDevice]] = {}
+    """
+    One driver for each line; `revert_s` as in drivers.build.
+
+    Raises:
+        ValueError: Two devices name the same line and say different things of it.
+    """
+    lines: dict[tuple[str, int | str], list[ModbusDevice]] = {}
     for device in devices:
-        lines.setdefault(device.address, []).append(device)
-    return [ModbusDriver(address, line, revert_s=revert_s) for address, line in lines.items()]
+        line = lines.setdefault(device.address, [])
+        line.append(device)
+        if (device.line, device.tls) != (line[0].line, line[0].tls):
+            raise ValueError(
+                f"devices {line[0].id} and {device.id} share one line and should say the same of it, "
+                f"found {_told(line[0])} and {_told(device)}"
+            )
+    return [ModbusDriver(line, revert_s=revert_s) for line in lines.values()]
+
+
+def _told(device: ModbusDevice) -> str:
+    return device.endpoint if device.tls is None else f"{device.endpoint} with tls {device.tls}"
+
+
+def _pace(devices: Sequence[ModbusDevice]) -> Pace:
+    """What the most sensitive device of a line needs is what all of them get."""
+    line = devices[0].line
+    return Pace(
+        pause_after_connect_s=max(device.quirks.pause_after_connect for device in devices),
+        gap_s=max(device.quirks.gap for device in devices) + (silence_s(line) if isinstance(line, SerialLine) else 0.0),
+        quiet_s=max(device.timeout for device in devices),
+    )
 
 
 async def _watch(link: Link) -> None:

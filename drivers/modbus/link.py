@@ -1,8 +1,9 @@
-"""One Modbus TCP connection: one request in flight, answers by transaction id, an immediate end when it is lost."""
+"""One Modbus connection, whatever its transport: one request in flight, an immediate end when it is lost."""
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +11,33 @@ from dataclasses import dataclass
 from typing import cast
 
 from drivers.base import ConnectionLost
-from drivers.modbus.pdu import FrameError, NoAnswerError, RefusalError, Request, WrongAnswerError, next_frame
+from drivers.modbus import tls
+from drivers.modbus.framing import Framing, TcpFraming
+from drivers.modbus.pdu import FrameError, NoAnswerError, Request
 
 CONNECT_TIMEOUT_S = 3.0
 """Long enough for one lost SYN, which Linux repeats after 1 s; the supervisor tries again anyway."""
+QUIET_MAX_S = 10.0
+"""The longest wait for a late answer; a device with a longer time-out than this is not for a shared line."""
+RESTLESS_MAX_S = 10.0
+"""How long a line may go on talking after it should be quiet: longer than any frame and its echo, many times over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """
+    What a line needs to be left in peace, in seconds.
+
+    `pause_after_connect_s`: before the first request. `gap_s`: between an answer and the next request. `quiet_s`: how
+    late an answer to a request of an earlier connection may come, where answers carry no number.
+    """
+
+    pause_after_connect_s: float = 0.0
+    gap_s: float = 0.0
+    quiet_s: float = 0.0
+
+
+UNHURRIED = Pace()
 
 
 @dataclass(slots=True, eq=False)
@@ -30,44 +54,67 @@ class Link(asyncio.Protocol):
     """
     Sends requests one after another, because few devices take a second one before they answered the first.
 
+    Where answers carry no number, the line must be quiet for as long as the device's time-out after every time-out and
+    every answer that did not fit, and all that comes meanwhile is discarded: only then is the next answer the one to
+    the next request.
+
     What waits here is bounded by its callers: each device has one task that reads, and one write is under way at once.
     """
 
-    def __init__(self, peer: str) -> None:
+    def __init__(self, peer: str, framing: Framing, pace: Pace = UNHURRIED) -> None:
         self._loop = asyncio.get_running_loop()
         self._peer = peer
+        self._framing = framing
+        self._pace = pace
         self._transport: asyncio.Transport | None = None
-        self._buffer = b""
-        self._transaction = 0
         self._in_flight: _Exchange | None = None
         self._writes: deque[_Exchange] = deque()
         self._reads: deque[_Exchange] = deque()
         self._holds = 0
+        self._quiet_s = pace.quiet_s
+        self._restless_until: float | None = None
+        self._ready_at = 0.0
+        self._wake: asyncio.TimerHandle | None = None
         self._reason: str | None = None
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self.unanswered = 0
-        """Time-outs in a row with nothing received in between."""
+        """Time-outs in a row with no frame received in between."""
 
     @classmethod
-    async def connect(cls, host: str, port: int) -> Link:
+    async def connect(
+        cls,
+        host: str,
+        port: int,
+        *,
+        peer: str | None = None,
+        framing: Framing | None = None,
+        pace: Pace = UNHURRIED,
+        context: ssl.SSLContext | None = None,
+    ) -> Link:
         """
+        Over TCP, or TLS with a `context`; plain Modbus TCP unless another framing is given.
+
         Raises:
             ConnectionLost: Nobody accepted the connection; the text says where and why.
         """
-        peer = f"tcp://{host}:{port}"
+        peer = peer or f"tcp://{host}:{port}"
+        limit_s = CONNECT_TIMEOUT_S + (tls.HANDSHAKE_S if context else 0)
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                _, link = await loop.create_connection(lambda: cls(peer), host, port)
+            async with asyncio.timeout(limit_s):
+                _, link = await loop.create_connection(
+                    lambda: cls(peer, framing or TcpFraming(), pace), host, port, ssl=context
+                )
         except TimeoutError:
-            raise ConnectionLost(f"{peer}: no connection within {CONNECT_TIMEOUT_S:g} s") from None
+            raise ConnectionLost(f"{peer}: no connection within {limit_s:g} s") from None
         except OSError as error:
-            raise ConnectionLost(f"{peer}: {error.strerror or error}") from error
+            raise ConnectionLost(f"{peer}: {tls.reason(error)}") from error
         return link
 
     async def request(self, request: Request, timeout_s: float, *, first: bool = False) -> bytes:
         """
-        The data of the answer; `timeout_s` runs from the sending. `first`: before all that wait without it.
+        The data of the answer; `timeout_s` runs from the sending, without the time that the bytes need on the line.
+        `first`: before all that wait without it.
 
         Raises:
             ConnectionLost: The connection is gone; at once when it goes.
@@ -104,39 +151,55 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._not_before(self._pace.pause_after_connect_s)
+        if not self._framing.numbered:
+            self._keep_quiet()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(f"{self._peer}: {exc}" if exc else f"{self._peer}: closed by the device")
+        self._fail(f"{self._peer}: {tls.reason(exc)}" if exc else f"{self._peer}: closed by the device")
         self._ended.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        buffer = self._buffer + data if self._buffer else data
-        start = 0
+        if self._reason is not None:
+            return
+        doubt = self._in_flight is None
         try:
-            while frame := next_frame(buffer, start):
-                start = frame.end
+            for answer in self._framing.received(data):
                 self.unanswered = 0
-                if self._in_flight is not None and frame.transaction == self._transaction:
-                    self._answered(self._in_flight, frame.unit, frame.pdu)
-                # Any other transaction timed out or was never ours: its answer is nobody's value.
+                exchange = self._in_flight
+                if exchange is None:
+                    doubt = True
+                elif answer is not None:
+                    doubt = isinstance(answer, NoAnswerError)
+                    self._settle(exchange, answer)
+                    self._not_before(self._pace.gap_s)
         except FrameError as error:
             self.close(f"{self._peer}: {error}")
             return
-        self._buffer = buffer[start:]
-
-    def _answered(self, exchange: _Exchange, unit: int, pdu: bytes) -> None:
-        try:
-            data = exchange.request.check(unit, pdu)
-        except (RefusalError, WrongAnswerError) as error:
-            self._settle(exchange, error)
-        else:
-            self._settle(exchange, data)
+        if doubt and not self._framing.numbered:
+            self._keep_quiet()
         self._send_next()
 
     def _timed_out(self, exchange: _Exchange) -> None:
         self.unanswered += 1
         self._settle(exchange, NoAnswerError(f"no answer within {exchange.timeout_s:g} s"))
+        self._not_before(self._pace.gap_s)
+        if not self._framing.numbered:
+            self._keep_quiet()
         self._send_next()
+
+    def _not_before(self, pause_s: float) -> None:
+        if pause_s:
+            self._ready_at = max(self._ready_at, self._loop.time() + pause_s)
+
+    def _keep_quiet(self) -> None:
+        """Nothing is sent until the line has been silent for the quiet time; each byte that comes starts it anew."""
+        now = self._loop.time()
+        if self._restless_until is None or now >= self._ready_at:  # it had been quiet
+            self._restless_until = now + RESTLESS_MAX_S
+        elif now > self._restless_until:
+            self.close(f"{self._peer}: talks without being asked for {RESTLESS_MAX_S:g} s; is there a second master?")
+        self._not_before(self._quiet_s)
 
     def _settle(self, exchange: _Exchange, result: bytes | Exception) -> None:
         if exchange.timer is not None:
@@ -151,22 +214,36 @@ class Link(asyncio.Protocol):
 
     def _send_next(self) -> None:
         while self._in_flight is None and self._reason is None and self._transport is not None:
-            if self._writes:
-                exchange = self._writes.popleft()
-            elif self._reads and not self._holds:
-                exchange = self._reads.popleft()
-            else:
+            if not self._writes and (self._holds or not self._reads):
                 return
+            if self._ready_at and self._must_wait():
+                return
+            exchange = (self._writes or self._reads).popleft()
             if exchange.answer.done():
                 continue
             self._in_flight = exchange
-            self._transaction = self._transaction % 0xFFFF + 1
-            exchange.timer = self._loop.call_later(exchange.timeout_s, self._timed_out, exchange)
-            self._transport.write(exchange.request.frame(self._transaction))
+            self._restless_until = None
+            self._quiet_s = min(exchange.timeout_s, QUIET_MAX_S)
+            frame = self._framing.frame(exchange.request)
+            allowed_s = exchange.timeout_s + self._framing.air_time_s(exchange.request)
+            exchange.timer = self._loop.call_later(allowed_s, self._timed_out, exchange)
+            self._transport.write(frame)
+
+    def _must_wait(self) -> bool:
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+        if self._loop.time() >= self._ready_at:
+            self._ready_at = 0.0
+            return False
+        self._wake = self._loop.call_at(self._ready_at, self._send_next)
+        return True
 
     def _fail(self, reason: str) -> None:
         if self._reason is None:
             self._reason = reason
+        if self._wake is not None:
+            self._wake.cancel()
         open_exchanges = [*self._writes, *self._reads]
         if self._in_flight is not None:
             open_exchanges.append(self._in_flight)

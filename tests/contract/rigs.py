@@ -8,9 +8,11 @@ A rig names four points, the same for every protocol: `d.reading`, signed and sc
 from __future__ import annotations
 
 import struct
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from drivers.base import Driver
@@ -18,6 +20,7 @@ from drivers.modbus.config import ModbusDevice
 from drivers.modbus.driver import build as build_modbus
 from gateway.model import Point, Quality
 from hil.faces.modbus import MemoryRegisters, ModbusFace
+from hil.faces.modbus_rtu import ModbusRtuFace, ModbusSerialFace
 from tests.contract.fake import FakeDriver
 
 
@@ -48,7 +51,7 @@ class Rig(Protocol):
 @dataclass
 class ModbusRig:
     driver: Driver
-    face: ModbusFace
+    face: ModbusFace | ModbusSerialFace
     registers: MemoryRegisters
     _at: dict[str, int] = field(default_factory=lambda: {"d.reading": 10, "d.other": 12, "d.setpoint": 20})
 
@@ -76,33 +79,58 @@ class ModbusRig:
         self.face.silent = True
 
 
+def memory() -> MemoryRegisters:
+    """Three int32; register 30 does not exist."""
+    return MemoryRegisters(holding=dict.fromkeys((10, 11, 12, 13, 20, 21), 0))
+
+
+def modbus_driver(endpoint: str) -> Driver:
+    """Four int32 with one decimal."""
+    places = {
+        "reading": (10, "read"),
+        "other": (12, "read"),
+        "setpoint": (20, "read-write"),
+        "refused": (30, "write"),
+    }
+    device = ModbusDevice.model_validate(
+        {
+            "id": "d",
+            "driver": "modbus",
+            "role": "pv",
+            "endpoint": endpoint,
+            "poll": "50ms",
+            "timeout": "200ms",
+            "points": [
+                {"name": name, "register": f"holding:{address}", "type": "int32", "scale": 0.1, "access": access}
+                for name, (address, access) in places.items()
+            ],
+        }
+    )
+    (driver,) = build_modbus([device], revert_s=None)
+    return driver
+
+
 @asynccontextmanager
 async def modbus() -> AsyncIterator[Rig]:
-    """Four int32 with one decimal behind the face; register 30 does not exist."""
-    registers = MemoryRegisters(holding=dict.fromkeys((10, 11, 12, 13, 20, 21), 0))
+    registers = memory()
     async with ModbusFace({1: registers}) as face:
-        places = {
-            "reading": (10, "read"),
-            "other": (12, "read"),
-            "setpoint": (20, "read-write"),
-            "refused": (30, "write"),
-        }
-        device = ModbusDevice.model_validate(
-            {
-                "id": "d",
-                "driver": "modbus",
-                "role": "pv",
-                "endpoint": f"tcp://127.0.0.1:{face.port}",
-                "poll": "50ms",
-                "timeout": "200ms",
-                "points": [
-                    {"name": name, "register": f"holding:{address}", "type": "int32", "scale": 0.1, "access": access}
-                    for name, (address, access) in places.items()
-                ],
-            }
-        )
-        (driver,) = build_modbus([device], revert_s=None)
-        yield ModbusRig(driver, face, registers)
+        yield ModbusRig(modbus_driver(f"tcp://127.0.0.1:{face.port}"), face, registers)
+
+
+@asynccontextmanager
+async def modbus_rtu() -> AsyncIterator[Rig]:
+    """On a pseudo-terminal; cutting is pulling the adapter."""
+    registers = memory()
+    with tempfile.TemporaryDirectory() as folder:
+        async with ModbusSerialFace({1: registers}, Path(folder) / "ttyUSB0") as face:
+            yield ModbusRig(modbus_driver(f"rtu://{face.path}?baudrate=115200"), face, registers)
+
+
+@asynccontextmanager
+async def modbus_rtu_over_tcp() -> AsyncIterator[Rig]:
+    registers = memory()
+    async with ModbusRtuFace({1: registers}) as face:
+        yield ModbusRig(modbus_driver(f"rtu-over-tcp://127.0.0.1:{face.port}"), face, registers)
 
 
 @dataclass
@@ -146,5 +174,10 @@ async def fake() -> AsyncIterator[Rig]:
     yield FakeRig(driver)
 
 
-RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {"modbus": modbus, "fake": fake}
-"""By the name of the protocol in `drivers`; `fake` stands for none."""
+RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
+    "modbus": modbus,
+    "modbus-rtu": modbus_rtu,
+    "modbus-rtu-over-tcp": modbus_rtu_over_tcp,
+    "fake": fake,
+}
+"""By the name of the protocol in `drivers`, and of each further transport of it; `fake` stands for none."""

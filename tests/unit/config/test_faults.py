@@ -336,9 +336,10 @@ def test_values_below_keys_that_hold_secrets_are_not_shown(faults: Faults, minim
 def test_what_a_variable_stands_for_is_not_shown(faults: Faults, minimal: str) -> None:
     added = DEVICE.replace("tcp://192.168.1.21", "${WHERE}") + "    rated_power: ${WHERE}\n"
 
+    forms = "tcp://host[:port], rtu:///dev/ttyUSB0?baudrate=9600&parity=N, rtu-over-tcp://host[:port] or tls://host[:port]"
     sentence = "should be a value with its unit, like 800W, 60kW or 1.5MW"
     assert faults(minimal + added, {"WHERE": "hunter2"}) == [
-        "site.yaml:10:15: devices[1].endpoint: should be tcp://host:port, found ${WHERE}",
+        f"site.yaml:10:15: devices[1].endpoint: should be {forms}, found ${{WHERE}}",
         f"site.yaml:12:18: devices[1].rated_power: {sentence}, found ${{WHERE}}",
     ]
 

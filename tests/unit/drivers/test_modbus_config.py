@@ -10,6 +10,8 @@ from pydantic import ValidationError
 from drivers.modbus.config import ModbusDevice
 
 POINT = {"name": "active_power", "register": "input:52", "type": "float32"}
+FILES = {"ca": "ca.pem", "certificate": "own.pem", "key": "own.key"}
+FILES_WITHOUT_KEY = {"ca": "ca.pem", "certificate": "own.pem"}
 
 
 def device(**changes: Any) -> ModbusDevice:
@@ -45,15 +47,14 @@ def test_sunspec_needs_no_points() -> None:
 @pytest.mark.parametrize(
     ("changes", "where", "text"),
     [
-        pytest.param({"endpoint": "rtu:///dev/ttyUSB0"}, ("endpoint",), "rtu is not supported", id="rtu"),
+        pytest.param({"endpoint": "10.0.0.1:502"}, ("endpoint",), "tcp://host[:port]", id="no-scheme"),
+        pytest.param({"endpoint": "tls://h:802"}, (), "should have tls: {ca, certificate, key}", id="no-files"),
+        pytest.param({"tls": FILES}, (), "with a tls:// endpoint only", id="files-without-tls"),
+        pytest.param({"endpoint": "tls://h", "tls": FILES_WITHOUT_KEY}, ("tls", "key"), "required", id="no-key"),
         pytest.param(
-            {"endpoint": "rtu-over-tcp://h:1"}, ("endpoint",), "rtu-over-tcp is not supported", id="rtu-over-tcp"
+            {"endpoint": "rtu:///dev/ttyS0", "unit": 0}, (), "unit from 1 to 247 on a serial line, found 0", id="unit-0"
         ),
-        pytest.param({"endpoint": "tls://h:802"}, ("endpoint",), "tls is not supported", id="tls"),
-        pytest.param({"endpoint": "10.0.0.1:502"}, ("endpoint",), "tcp://host:port", id="no-scheme"),
-        pytest.param({"endpoint": "tcp://h:x"}, ("endpoint",), "tcp://host:port", id="no-port-number"),
-        pytest.param({"endpoint": "tcp://h:0"}, ("endpoint",), "between 1 and 65535", id="port-0"),
-        pytest.param({"endpoint": "tcp://h:1/x"}, ("endpoint",), "tcp://host:port", id="path"),
+        pytest.param({"endpoint": "rtu-over-tcp://h", "unit": 248}, (), "found 248", id="unit-248"),
         pytest.param({"unit": 256}, ("unit",), "less than or equal to 255", id="unit"),
         pytest.param({"timeout": "0s"}, ("timeout",), "longer than 0", id="timeout-0"),
         pytest.param({"points": []}, (), "points or a profile", id="nothing-to-read"),
