@@ -2,64 +2,63 @@
 SunSpec: from a device's registers to its points, readings and set-points. Pure: whoever runs a discovery does the I/O.
 
 The map begins with `SunS` at one of three addresses; models follow each other, each with its ID and the length of what
-comes after; the ID 0xFFFF ends them. Offsets of later models are never assumed, only walked to.
+comes after; the ID 0xFFFF ends them. Offsets of later models are never assumed, only walked to. Where a device has
+models of both generations, those from 701 on win, quantity by quantity.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Container, Generator, Mapping
+from collections.abc import Container, Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from drivers.modbus import sunspec_models as models
+from drivers.modbus import sunspec_setpoints as setpoints
 from drivers.modbus.pdu import MAX_READ_REGISTERS
 from drivers.modbus.plan import Block
-from drivers.modbus.sunspec_control import Control
+from drivers.modbus.sunspec_control import Authority, Control
+from drivers.modbus.sunspec_fields import Field, reader, text_of, value_of
+from drivers.modbus.sunspec_walk import BASES, Ask, MapError, MapMovedError, Model, walk
 from gateway.model import Measurement, Nameplate, Point, Quality
 
-BASES = (40000, 0, 50000)
-_MARK = b"SunS"
-_END = b"\xff\xff"
-_LENGTH_NONE = 0xFFFF
-_CONTROL_REGISTERS = 26  # models 123 and 124, ID and length included
-_MODELS_MAX = 200
-"""The model reference has about half as many; a longer chain is a broken map."""
+_DESCRIBING = (1, 120, 121, 702)
+"""Read once, for the nameplate."""
+_CONTROLLER_HEARTBEAT = 5  # in model 715, two registers
+_LOCAL = 1
 
-Ask = tuple[int, int]
-"""Holding registers to read: wire address and count."""
 Steps = Generator[Ask, bytes | None, "Found"]
 """Yields what to read; is sent the bytes, or None when the device refuses the address."""
 
 
-class MapError(Exception):
-    """The device has no SunSpec map, or one that does not fit together; the text says what was found."""
-
-
-class MapMovedError(Exception):
-    """A model is no longer where it was found: nothing read from there can be trusted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """`address` is the wire address of its ID register; `length` the registers after ID and length."""
-
-    id: int
-    address: int
-    length: int
-
-
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A device as its own map describes it; `controls` by full point id, with the block that reads them back."""
+    """
+    A device as its own map describes it; `controls` by full point id, with the block that reads them back.
+
+    `heartbeat` is the address of the two registers that a controller counts up every second (model 715), if any.
+    """
 
     nameplate: Nameplate
     blocks: tuple[Block, ...]
     controls: Mapping[str, tuple[Control, Block]]
+    heartbeat: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What is read of one model, again and again."""
+
+    model: Model
+    fields: tuple[Field, ...]
+    controls: tuple[Control, ...]
 
 
 def discover(device: str, *, meter: bool, max_age: float, without: Container[str] = ()) -> Steps:
     """
     Find the map, walk it, and read what a device says of itself.
+
+    A point that is not implemented is left out, unless the device gives no power now: asleep, it gives nothing at all,
+    and wakes up with more. Counters stay, as theirs at 0 cannot be told from one that is not implemented.
 
     Args:
         device: The device id that its points begin with.
@@ -73,151 +72,132 @@ def discover(device: str, *, meter: bool, max_age: float, without: Container[str
     Raises:
         MapError: From the generator; what was found instead of a map.
     """
-    chain = yield from _walk()
+    chain = yield from walk()
     first = {model.id: model for model in reversed(chain)}
-    content: dict[int, bytes] = {}
-    for model_id in (1, 120, 121, 123, 124):
-        if model_id in first:
-            model = first[model_id]
-            content[model_id] = (yield model.address, min(model.length + 2, MAX_READ_REGISTERS)) or b""
-    orders = (models.METERS, models.INVERTERS) if meter else (models.INVERTERS, models.METERS)
-    readings = next(
-        ((model, fields[model.id]) for fields in orders for model in chain if model.id in fields),
-        None,
-    )
-    if readings is None and 124 not in first:
+    readings = _readings(chain, meter=meter)
+    if not readings:
         listed = ", ".join(str(model.id) for model in chain)
-        raise MapError(f"no model with readings (101-103, 111-113, 201-204, 211-214, 124) in: {listed}")
+        raise MapError(f"no model with readings (101-103, 111-113, 201-204, 211-214, 701, 713, 802, 124) in: {listed}")
+    content: dict[int, bytes] = {}
+    for number in dict.fromkeys((*_DESCRIBING, *readings, *setpoints.REGISTERS)):
+        if number in first:
+            content[number] = (yield first[number].address, min(first[number].registers, MAX_READ_REGISTERS)) or b""
 
-    rated_power = _rating(content, (121, models.MAX_POWER), (120, models.RATED_POWER))
-    rated_reactive = _rating(content, (120, models.RATED_REACTIVE_POWER))
-    max_reactive = _rating(content, (121, models.MAX_REACTIVE_POWER)) or rated_reactive
-    blocks: list[Block] = []
-    points: list[Point] = []
-    controls: dict[str, tuple[Control, Block]] = {}
-
-    def add(model: Model, fields: tuple[models.Field, ...], writables: list[Control]) -> None:
-        fitting = tuple(each for each in fields if each.end <= model.length + 2 and each.name not in without)
-        writables = [each for each in writables if each.point.partition(".")[2] not in without]
-        if not fitting and not writables:
-            return
-        block = _block(device, model, fitting, writables)
-        blocks.append(block)
-        points.extend(Point(f"{device}.{each.name}", each.unit, max_age=max_age) for each in fitting)
-        points.extend(Point(each.point, each.unit, writable=True, max_age=max_age) for each in writables)
-        controls.update({each.point: (each, block) for each in writables})
-
-    if readings is not None:
-        add(*readings, [])
-    if 123 in first:
-        add(first[123], (), _immediate_controls(device, content[123], rated_power, max_reactive))
-    if 124 in first:
-        add(first[124], models.STORAGE, _storage_controls(device, content[124]))
+    ratings = setpoints.Ratings.read(content)
+    authority = Authority()
+    offered = _controls(device, content, ratings, authority, without)
+    parts = [
+        _Part(first[number], fields, offered.get(number, ()))
+        for number, fields in _fields(first, readings, content, without).items()
+        if fields or number in offered
+    ]
+    blocks = [_block(device, part, authority) for part in parts]
+    if any(part.model.id == 715 for part in parts):
+        authority.local = _is_local(content[715])
     common = content.get(1, b"")
     nameplate = Nameplate(
         device,
-        tuple(points),
-        rated_power_w=rated_power,
-        rated_reactive_power_var=rated_reactive,
-        rated_energy_wh=_rating(content, (120, models.RATED_ENERGY)),
-        manufacturer=models.text_of(common[4:36]),
-        model=models.text_of(common[36:68]),
-        serial=models.text_of(common[100:132]),
+        tuple(point for part in parts for point in _points(device, part, max_age)),
+        rated_power_w=ratings.power_w,
+        rated_reactive_power_var=ratings.rated_reactive_var,
+        rated_energy_wh=ratings.energy_wh,
+        manufacturer=text_of(common[4:36]),
+        model=text_of(common[36:68]),
+        serial=text_of(common[100:132]),
     )
-    return Found(nameplate, tuple(blocks), controls)
+    return Found(
+        nameplate,
+        tuple(blocks),
+        {each.point: (each, block) for part, block in zip(parts, blocks, strict=True) for each in part.controls},
+        first[715].address + _CONTROLLER_HEARTBEAT if len(content.get(715, b"")) >= 2 * 7 else None,
+    )
 
 
-def _walk() -> Generator[Ask, bytes | None, tuple[Model, ...]]:
-    found: list[str] = []
-    for base in BASES:
-        mark = yield base, 2
-        if mark == _MARK:
-            return (yield from _chain(base + 2))
-        found.append(f"{base}: {'refused' if mark is None else mark.hex(' ')}")
-    raise MapError(f"no SunSpec map: expected 'SunS' (53 75 6e 53), found {'; '.join(found)}")
+def _readings(chain: Sequence[Model], *, meter: bool) -> dict[int, tuple[Field, ...]]:
+    """The models to read, by rank. Of those for one phase up to three, integer or float, a device needs one."""
+    present = [model.id for model in chain]
+
+    def one_of(table: Mapping[int, tuple[Field, ...]]) -> dict[int, tuple[Field, ...]]:
+        return {number: table[number] for number in [each for each in present if each in table][:1]}
+
+    def all_of(table: Mapping[int, tuple[Field, ...]]) -> dict[int, tuple[Field, ...]]:
+        return {number: fields for number, fields in table.items() if number in present}
+
+    own, inverter = one_of(models.METERS), all_of(models.DER_AC) | one_of(models.INVERTERS)
+    if own and (meter or not inverter):
+        return own | all_of(models.DER) | all_of(models.FURTHER)
+    return all_of(models.DER_AC) | all_of(models.DER) | inverter | all_of(models.FURTHER)
 
 
-def _chain(address: int) -> Generator[Ask, bytes | None, tuple[Model, ...]]:
-    chain: list[Model] = []
-    while True:
-        head = yield address, 2
-        if head is None:  # the end of some maps has an ID and no length
-            head = yield address, 1
-        if head is not None and head.startswith(_END):
-            return tuple(chain)
-        before = f"after model {chain[-1].id} (length {chain[-1].length})" if chain else "after 'SunS'"
-        if head is None or len(head) < 4:
-            raise MapError(f"the chain of models breaks at {address}, {before}: the device refuses to read there")
-        model_id, length = struct.unpack(">HH", head)
-        model = Model(model_id, address, length)
-        following = address + length + 2
-        if model_id == 0 or length in (0, _LENGTH_NONE) or following > 0xFFFF or len(chain) == _MODELS_MAX:
-            raise MapError(f"the chain of models breaks at {address}, {before}: found ID {model_id}, length {length}")
-        chain.append(model)
-        address = following
-
-
-def _rating(content: Mapping[int, bytes], *places: tuple[int, models.Field]) -> float | None:
-    for model_id, field in places:
-        value = models.value_of(field, content.get(model_id, b""))
-        if value is not None and value > 0:
-            return value
-    return None
-
-
-def _immediate_controls(device: str, data: bytes, max_power: float | None, max_reactive: float | None) -> list[Control]:
-    """What model 123 lets us set: offsets of its registers, and the scale factors it must have."""
-    if len(data) < 2 * _CONTROL_REGISTERS:
-        return []
-    words = struct.unpack(f">{len(data) // 2}H", data)
-    found = []
-    if max_power is not None and models.scale_factor(words[23]) is not None and words[9] != 0xFFFF:
-        limit = Control(
-            f"{device}.active_power_limit", "W", max_power, ((5, 1),), sf=23, enable=9, on=1, revert=7, lowest_percent=0
+def _fields(
+    first: Mapping[int, Model],
+    readings: Mapping[int, tuple[Field, ...]],
+    content: Mapping[int, bytes],
+    without: Container[str],
+) -> dict[int, tuple[Field, ...]]:
+    """What to read of each model, those with set-points last: each name once, from the first model that gives it."""
+    asleep = _gives_no_power(readings, content)
+    taken: set[str] = set()
+    chosen: dict[int, tuple[Field, ...]] = {}
+    for number, own in readings.items():
+        data = content[number]
+        fields = own
+        if number in models.GROUPS:
+            group = models.GROUPS[number]
+            members = range(1, group.members(data) + 1)
+            fields += tuple(field for member in members for field in group.fields(member))
+        longest = min(first[number].registers, MAX_READ_REGISTERS)  # never without the header and the scale factors
+        chosen[number] = tuple(
+            each
+            for each in fields
+            if each.end <= longest
+            and each.name not in taken
+            and each.name not in without
+            and (each.counts or asleep or not data or value_of(each, data) is not None)
         )
-        found.append(limit)
-    of_power = words[15] != 0x8000 and max_power is not None
-    value, mode, base = (15, 1, max_power) if of_power else (16, 2, max_reactive)
-    implemented = models.scale_factor(words[25]) is not None and words[22] != 0xFFFF and words[value] != 0x8000
-    if base is not None and implemented:
-        reactive = Control(
-            f"{device}.reactive_power_setpoint",
-            "var",
-            base,
-            ((value, 1),),
-            sf=25,
-            enable=22,
-            on=1,
-            revert=19,
-            lowest_percent=-100,
-            mode=(21, mode),
-        )
-        found.append(reactive)
-    return found
+        taken |= {each.name for each in chosen[number]}
+    return chosen | {number: () for number in setpoints.REGISTERS if number in first and number not in chosen}
 
 
-def _storage_controls(device: str, data: bytes) -> list[Control]:
-    """
-    What model 124 lets us set: charge and discharge rate together, as a rate below 0 forces the other direction.
-    """
-    base = models.value_of(models.MAX_CHARGE_POWER, data)
-    if not base or len(data) < 2 * _CONTROL_REGISTERS:
-        return []
-    words = struct.unpack(f">{len(data) // 2}H", data)
-    if models.scale_factor(words[25]) is None or words[5] == 0xFFFF or 0x8000 in words[12:14]:
-        return []
-    point = f"{device}.active_power_setpoint"
-    rates = ((12, 1), (13, -1))
-    return [Control(point, "W", base, rates, sf=25, enable=5, on=3, revert=15, lowest_percent=-100)]
+def _gives_no_power(readings: Mapping[int, tuple[Field, ...]], content: Mapping[int, bytes]) -> bool:
+    powers = [
+        value_of(each, content[number])
+        for number, fields in readings.items()
+        for each in fields
+        if each.name == "active_power"
+    ]
+    return bool(powers) and all(power is None for power in powers)
 
 
-def _block(device: str, model: Model, fields: tuple[models.Field, ...], controls: list[Control]) -> Block:
+def _controls(
+    device: str, content: Mapping[int, bytes], ratings: setpoints.Ratings, authority: Authority, without: Container[str]
+) -> dict[int, tuple[Control, ...]]:
+    """By model; each point once, from the first model that offers it."""
+    taken: set[str] = set()
+    offered: dict[int, tuple[Control, ...]] = {}
+    for number in setpoints.REGISTERS:
+        found = setpoints.controls(number, device, content.get(number, b""), ratings, authority)
+        new = tuple(each for each in found if each.point not in taken and each.point.partition(".")[2] not in without)
+        if new:
+            offered[number] = new
+        taken |= {each.point for each in new}
+    return offered
+
+
+def _points(device: str, part: _Part, max_age: float) -> list[Point]:
+    read = [Point(f"{device}.{each.name}", each.unit, max_age=max_age) for each in part.fields]
+    return read + [Point(each.point, each.unit, writable=True, max_age=max_age) for each in part.controls]
+
+
+def _block(device: str, part: _Part, authority: Authority) -> Block:
     """A model in one request from its ID register on, so that every answer shows that it is still the same model."""
-    count = max([field.end for field in fields] + [_CONTROL_REGISTERS for _ in controls])
+    model, fields, controls = part.model, part.fields, part.controls
+    count = max([field.end for field in fields] + [setpoints.REGISTERS[model.id] for _ in controls])
     ids = tuple(f"{device}.{field.name}" for field in fields)
     header = struct.pack(">HH", model.id, model.length)
-    read = models.reader(fields)
+    read = reader(fields)
     unpack = struct.Struct(f">{count}H").unpack
+    says_who = model.id == 715
 
     def decode(data: bytes) -> list[Measurement]:
         if not data.startswith(header):
@@ -232,6 +212,15 @@ def _block(device: str, model: Model, fields: tuple[models.Field, ...], controls
         if controls:
             words = unpack(data)
             measurements += [control.measure(words) for control in controls]
+        if says_who:
+            authority.local = _is_local(data)
         return measurements
 
     return Block("holding", model.address, count, ids + tuple(each.point for each in controls), decode)
+
+
+def _is_local(data: bytes) -> bool:
+    return value_of(models.LOCAL_CONTROL, data) == _LOCAL
+
+
+__all__ = ["BASES", "Ask", "Found", "MapError", "MapMovedError", "Steps", "discover"]

@@ -1,105 +1,21 @@
 """
-The SunSpec models dergate reads; offsets count from a model's ID register. Source: SunSpec Information Model Reference.
+The SunSpec models dergate reads, of both generations: which of their points become ours, and where they stand.
 
-Values are big-endian; an integer's scale factor stands in a register of its own, and is a power of ten from -10 to 10.
+Offsets count from a model's ID register. Source: SunSpec Information Model Reference. A name stands for the same
+quantity in every model, so the models of one list complete each other.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
-from math import isfinite
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
-Kind = Literal["int16", "uint16", "acc32", "float32"]
-
-_FORMAT: dict[Kind, str] = {"int16": "h", "uint16": "H", "acc32": "I", "float32": "f"}
-_NOT_IMPLEMENTED: dict[Kind, float] = {"int16": -0x8000, "uint16": 0xFFFF, "acc32": 0}
-SCALE_MAX = 10
-"""A scale factor beyond it is a broken register, not a unit."""
-
-
-class Field(NamedTuple):
-    """
-    One value of a model. `sf` is the offset of its scale factor, 0 for none; `exponent` turns its unit into ours.
-    """
-
-    name: str
-    unit: str
-    offset: int
-    kind: Kind
-    sf: int = 0
-    exponent: int = 0
-
-    @property
-    def end(self) -> int:
-        return max(self.offset + struct.calcsize(">" + _FORMAT[self.kind]) // 2, self.sf + 1)
-
-
-def scaled(raw: float, exponent: int) -> float:
-    """
-    `raw` times ten to the `exponent`, to the nearest number.
-
-    >>> scaled(-1234, -1), scaled(1234, 1)
-    (-123.4, 12340.0)
-    """
-    return raw * 10.0**exponent if exponent >= 0 else raw / 10.0**-exponent
-
-
-def scale_factor(word: int) -> int | None:
-    """
-    The exponent in a scale factor's register; None when it is not implemented or cannot be one.
-
-    >>> scale_factor(0xFFFE), scale_factor(0x8000)
-    (-2, None)
-    """
-    exponent = word - 0x10000 if word & 0x8000 else word
-    return exponent if -SCALE_MAX <= exponent <= SCALE_MAX else None
-
-
-def reader(fields: Sequence[Field]) -> Callable[[bytes], list[float | None]]:
-    """
-    Compiled once for a model: its bytes from the ID register on to the values of `fields`, None where not implemented.
-    """
-    slots = sorted(
-        {(each.offset, _FORMAT[each.kind]) for each in fields} | {(each.sf, "h") for each in fields if each.sf}
-    )
-    form, at = ">", 0
-    for offset, letter in slots:
-        form += f"{2 * (offset - at)}x{letter}"
-        at = offset + struct.calcsize(">" + letter) // 2
-    unpack = struct.Struct(form).unpack_from
-    index = {offset: position for position, (offset, _) in enumerate(slots)}
-    wanted = [
-        (index[each.offset], _NOT_IMPLEMENTED.get(each.kind), index[each.sf] if each.sf else None, each.exponent)
-        for each in fields
-    ]
-
-    def read(data: bytes) -> list[float | None]:
-        raws = unpack(data)
-        values: list[float | None] = []
-        for position, missing, sf, exponent in wanted:
-            raw = raws[position]
-            power = raws[sf] if sf is not None else 0
-            usable = raw != missing and isfinite(raw) and -SCALE_MAX <= power <= SCALE_MAX
-            values.append(scaled(raw, power + exponent) if usable else None)
-        return values
-
-    return read
-
-
-def value_of(field: Field, data: bytes) -> float | None:
-    """One field from a model's bytes; None where the device does not implement it, or its model ends before it."""
-    return reader([field])(data)[0] if 2 * field.end <= len(data) else None
-
-
-def text_of(data: bytes) -> str:
-    """A string of a model, without its padding."""
-    return data.partition(b"\0")[0].decode("utf-8", "replace").strip()
+from drivers.modbus.sunspec_fields import Field, Kind, size_of
 
 
 def _integers(kind: Kind, sf: int, unit: str, start: int, *names: str) -> tuple[Field, ...]:
-    return tuple(Field(name, unit, start + index, kind, sf) for index, name in enumerate(names))
+    return tuple(Field(name, unit, start + index * size_of(kind), kind, sf) for index, name in enumerate(names))
 
 
 def _floats(unit: str, start: int, *names: str) -> tuple[Field, ...]:
@@ -121,6 +37,7 @@ _INVERTER = (
     Field("dc_power", "W", 31, "int16", 32),
     Field("temperature", "°C", 33, "int16", 37),
     Field("operating_state", "", 38, "uint16"),
+    Field("alarm", "", 40, "uint32"),
 )
 _INVERTER_FLOAT = (
     *_floats("A", 4, "current_l1", "current_l2", "current_l3"),
@@ -136,6 +53,7 @@ _INVERTER_FLOAT = (
     Field("dc_power", "W", 38, "float32"),
     Field("temperature", "°C", 40, "float32"),
     Field("operating_state", "", 48, "uint16"),
+    Field("alarm", "", 50, "uint32"),
 )
 _METER = (
     *_integers("int16", 6, "A", 3, "current_l1", "current_l2", "current_l3"),
@@ -148,6 +66,7 @@ _METER = (
     Field("power_factor", "", 33, "int16", 37, exponent=-2),
     Field("energy_export", "Wh", 38, "acc32", 54),
     Field("energy_import", "Wh", 46, "acc32", 54),
+    Field("alarm", "", 105, "uint32"),
 )
 _METER_FLOAT = (
     *_floats("A", 4, "current_l1", "current_l2", "current_l3"),
@@ -157,17 +76,135 @@ _METER_FLOAT = (
     *_floats("W", 28, "active_power", "active_power_l1", "active_power_l2", "active_power_l3"),
     Field("apparent_power", "VA", 36, "float32"),
     Field("reactive_power", "var", 44, "float32"),
-    Field("power_factor", "", 52, "float32", exponent=-2),
+    Field("power_factor", "", 52, "float32"),
     Field("energy_export", "Wh", 60, "float32"),
     Field("energy_import", "Wh", 68, "float32"),
+    Field("alarm", "", 124, "uint32"),
 )
-INVERTERS = {101: _INVERTER, 102: _INVERTER, 103: _INVERTER} | dict.fromkeys((111, 112, 113), _INVERTER_FLOAT)
-METERS = dict.fromkeys((201, 202, 203, 204), _METER) | dict.fromkeys((211, 212, 213, 214), _METER_FLOAT)
-STORAGE = (Field("state_of_charge", "%", 8, "uint16", 22),)
+_DER_AC = (
+    *_integers("int16", 116, "W", 10, "active_power"),
+    *_integers("int16", 118, "VA", 11, "apparent_power"),
+    *_integers("int16", 119, "var", 12, "reactive_power"),
+    Field("power_factor", "", 13, "int16", 117),
+    Field("frequency", "Hz", 17, "uint32", 115),
+    *_integers("uint64", 120, "Wh", 19, "energy_export", "energy_import"),
+    *_integers("uint64", 121, "varh", 27, "reactive_energy_export", "reactive_energy_import"),
+    Field("temperature", "°C", 36, "int16", 122),
+    Field("active_power_l1", "W", 41, "int16", 116),
+    Field("current_l1", "A", 45, "int16", 113),
+    *_integers("uint16", 114, "V", 46, "voltage_l12", "voltage_l1"),
+    Field("active_power_l2", "W", 64, "int16", 116),
+    Field("current_l2", "A", 68, "int16", 113),
+    *_integers("uint16", 114, "V", 69, "voltage_l23", "voltage_l2"),
+    Field("active_power_l3", "W", 87, "int16", 116),
+    Field("current_l3", "A", 91, "int16", 113),
+    *_integers("uint16", 114, "V", 92, "voltage_l31", "voltage_l3"),
+    Field("operating_state", "", 4, "uint16", plus=1),  # the states of 101-103, counted from 0
+    Field("alarm", "", 6, "uint32"),
+    Field("throttling", "%", 110, "uint16"),
+)
+LOCAL_CONTROL = Field("local_control", "", 2, "uint16")
 
-RATED_POWER = Field("WRtg", "W", 3, "uint16", 4)
-RATED_REACTIVE_POWER = Field("VArRtgQ1", "var", 7, "int16", 11)
-RATED_ENERGY = Field("WHRtg", "Wh", 19, "uint16", 20)
-MAX_POWER = Field("WMax", "W", 2, "uint16", 22)
-MAX_REACTIVE_POWER = Field("VArMaxQ1", "var", 8, "int16", 27)
-MAX_CHARGE_POWER = Field("WChaMax", "W", 2, "uint16", 18)
+INVERTERS: dict[int, tuple[Field, ...]] = dict.fromkeys((101, 102, 103), _INVERTER) | dict.fromkeys(
+    (111, 112, 113), _INVERTER_FLOAT
+)
+METERS: dict[int, tuple[Field, ...]] = dict.fromkeys((201, 202, 203, 204), _METER) | dict.fromkeys(
+    (211, 212, 213, 214), _METER_FLOAT
+)
+DER_AC: dict[int, tuple[Field, ...]] = {701: _DER_AC}
+DER: dict[int, tuple[Field, ...]] = {
+    713: (
+        Field("state_of_charge", "%", 4, "uint16", 8),
+        Field("state_of_health", "%", 5, "uint16", 8),
+        Field("energy_available", "Wh", 3, "uint16", 7),
+    ),
+    714: (
+        Field("dc_current", "A", 5, "int16", 15),
+        Field("dc_power", "W", 6, "int16", 17),
+        Field("dc_alarm", "", 2, "uint32"),
+    ),
+    703: (Field("enter_service", "", 2, "uint16"), Field("enter_service_wait", "s", 15, "uint32")),
+    715: (LOCAL_CONTROL,),
+}
+"""The second generation beside its own readings."""
+FURTHER: dict[int, tuple[Field, ...]] = {
+    802: (
+        Field("state_of_charge", "%", 11, "uint16", 56),
+        Field("state_of_health", "%", 13, "uint16", 58),
+        Field("charge_status", "", 16, "uint16"),
+    ),
+    124: (Field("state_of_charge", "%", 8, "uint16", 22), Field("charge_status", "", 11, "uint16")),
+    160: (),
+    122: (
+        Field("active_power_available", "W", 31, "uint16", 32),
+        Field("reactive_power_available", "var", 29, "int16", 30),
+        Field("active_controls", "", 35, "uint32"),
+        Field("energy_export", "Wh", 5, "acc64"),
+    ),
+}
+"""The first generation beside the readings of an inverter; where two have a name, the one that comes first."""
+
+
+def mppt(module: int) -> tuple[Field, ...]:
+    """Model 160: what one module of the generator side gives, counted from 1."""
+    at = 10 + 20 * (module - 1)
+    return (
+        Field(f"dc{module}_current", "A", at + 9, "uint16", 2),
+        Field(f"dc{module}_voltage", "V", at + 10, "uint16", 3),
+        Field(f"dc{module}_power", "W", at + 11, "uint16", 4),
+        Field(f"dc{module}_energy", "Wh", at + 12, "acc32", 5),
+    )
+
+
+def dc_port(port: int) -> tuple[Field, ...]:
+    """Model 714: what one port gives, counted from 1."""
+    at = 20 + 25 * (port - 1)
+    return (
+        Field(f"dc{port}_current", "A", at + 10, "int16", 15),
+        Field(f"dc{port}_voltage", "V", at + 11, "uint16", 16),
+        Field(f"dc{port}_power", "W", at + 12, "int16", 17),
+    )
+
+
+class Group(NamedTuple):
+    """
+    A repeating part of a model: offsets of its number of members and of the first, registers a member, and its fields.
+    """
+
+    number: int
+    first: int
+    size: int
+    fields: Callable[[int], tuple[Field, ...]]
+
+    def members(self, data: bytes) -> int:
+        """How many there are, by the count where there is one and never more than `data` begins to hold."""
+        room = -(min(0, self.first - len(data) // 2) // self.size)
+        told = struct.unpack_from(">H", data, 2 * self.number)[0] if len(data) > 2 * self.number + 1 else 0
+        return min(told, room)  # 0xFFFF is no count: the room decides
+
+
+GROUPS = {714: Group(4, 20, 25, dc_port), 160: Group(8, 10, 20, mppt)}
+
+MAX_POWER = {702: Field("WMax", "W", 26, "uint16", 45), 121: Field("WMax", "W", 2, "uint16", 22)}
+RATED_POWER = {702: Field("WMaxRtg", "W", 2, "uint16", 45), 120: Field("WRtg", "W", 3, "uint16", 4)}
+MAX_REACTIVE_POWER = {702: Field("VarMaxInj", "var", 32, "uint16", 48), 121: Field("VArMaxQ1", "var", 8, "int16", 27)}
+RATED_REACTIVE_POWER = {
+    702: Field("VarMaxInjRtg", "var", 8, "uint16", 48),
+    120: Field("VArRtgQ1", "var", 7, "int16", 11),
+}
+MAX_ABSORBED = {702: Field("VarMaxAbs", "var", 33, "uint16", 48)}
+RATED_ABSORBED = {702: Field("VarMaxAbsRtg", "var", 9, "uint16", 48)}
+MAX_CHARGE_POWER = {702: Field("WChaRteMax", "W", 34, "uint16", 45), 802: Field("WChaRteMax", "W", 4, "uint16", 54)}
+RATED_CHARGE_POWER = {
+    702: Field("WChaRteMaxRtg", "W", 10, "uint16", 45),
+    120: Field("MaxChaRte", "W", 23, "uint16", 24),
+}
+RATED_ENERGY = {
+    713: Field("WHRtg", "Wh", 2, "uint16", 7),
+    802: Field("WHRtg", "Wh", 3, "uint16", 53),
+    120: Field("WHRtg", "Wh", 19, "uint16", 20),
+}
+"""A rating by the model that gives it; the first that does counts."""
+
+STORAGE_POWER = Field("WChaMax", "W", 2, "uint16", 18)
+"""Of model 124: what 100 % of its rates is."""

@@ -12,25 +12,40 @@ import sunspec2
 from drivers.modbus import sunspec
 
 _FOLDER = Path(sunspec2.__file__).parent / "models" / "json"
-_ABSENT = {"int16": 0x8000, "sunssf": 0x8000, "string": 0, "pad": 0x8000, "acc32": 0, "float32": 0x7FC00000}
+_ABSENT = {"int16": 0x8000, "sunssf": 0x8000, "string": 0, "pad": 0x8000, "float32": 0x7FC00000}
+_ABSENT |= {"int32": 1 << 31, "acc32": 0, "acc64": 0}
 Map = dict[int, int]
 """Wire address of a holding register to its word."""
 
 
-def layout(model: int) -> dict[str, tuple[int, str, int, str | None]]:
-    """Offset from the ID register, type, size in registers and scale factor of each point."""
-    points = json.loads((_FOLDER / f"model_{model}.json").read_text())["group"]["points"]
-    offset, found = 0, {}
-    for point in points:
-        found[point["name"]] = (offset, point["type"], point["size"], point.get("sf"))
-        offset += point["size"]
+Place = tuple[int, str, int, str | None]
+
+
+def layout(model: int, members: int = 1) -> dict[str, Place]:
+    """
+    Offset from the ID register, type, size in registers and scale factor of each point.
+
+    A point of a group is called `<group>.<point>`, of a repeating one `<group><n>.<point>` from 1 to `members`.
+    """
+    found: dict[str, Place] = {}
+    _lay(json.loads((_FOLDER / f"model_{model}.json").read_text())["group"], "", members, found)
     return found
 
 
-def model(number: int, **values: Any) -> list[int]:
+def _lay(group: dict[str, Any], prefix: str, members: int, found: dict[str, Place]) -> None:
+    for point in group.get("points", ()):
+        last = next(reversed(found.values()), (0, "", 0, None))
+        found[prefix + point["name"]] = (last[0] + last[2], point["type"], point["size"], point.get("sf"))
+    for inner in group.get("groups", ()):
+        for each in range(1, members + 1) if "count" in inner else (None,):
+            _lay(inner, f"{prefix}{inner['name']}{each or ''}.", members, found)
+
+
+def model(number: int, members: int = 1, **values: Any) -> list[int]:
     """A model's words, ID and length first; what is not given is not implemented."""
     words: list[int] = []
-    places = layout(number)
+    places = layout(number, members)
+    assert values.keys() <= places.keys()
     length = sum(size for _, _, size, _ in places.values()) - 2
     for name, (_, type_, size, _) in places.items():
         value = {"ID": number, "L": length}.get(name, values.get(name))
