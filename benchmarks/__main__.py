@@ -6,7 +6,8 @@ import asyncio
 
 import click
 
-from benchmarks import memory, order_to_write, start, tick
+from benchmarks import memory, modbus, order_to_write, start, tick
+from benchmarks.rig.compiled import MissingError
 from benchmarks.rig.table import machine
 
 
@@ -18,6 +19,11 @@ def main() -> None:
     print(asyncio.run(memory.measure(memory.SECONDS)), flush=True)
     print(asyncio.run(start.measure(start.STARTS)), flush=True)
     print(tick.measure(tick.TICKS), flush=True)
+    try:
+        print(asyncio.run(modbus.measure(modbus.REQUESTS)), flush=True)
+        print(asyncio.run(modbus.poll(modbus.SECONDS)), flush=True)
+    except MissingError as error:
+        print(f"modbus is left out: {error.message}", flush=True)
 
 
 if __name__ == "__main__":

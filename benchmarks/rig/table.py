@@ -12,19 +12,24 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure, the reference taken in the same run, and what we aim at; all in `unit`."""
+    """One figure, the reference taken in the same run, and what we aim at; all in `unit`. `more` of it is better."""
 
     name: str
     value: float
     unit: str
     reference: float | None = None
     aim: float | None = None
+    more: bool = False
 
     @property
     def cells(self) -> tuple[str, ...]:
         ratio = f"{self.value / self.reference:.1f}" if self.reference else ""
-        aim = "" if self.aim is None else f"< {self.aim:g}: {'met' if self.value < self.aim else 'MISSED'}"
+        aim = "" if self.aim is None else self._against(self.aim)
         return (self.name, f"{self.value:.2f}", _text(self.reference), ratio, self.unit, aim)
+
+    def _against(self, aim: float) -> str:
+        met = self.value > aim if self.more else self.value < aim
+        return f"{'>' if self.more else '<'} {aim:.4g}: {'met' if met else 'MISSED'}"
 
 
 @dataclass(frozen=True, slots=True)
