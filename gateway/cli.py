@@ -13,6 +13,7 @@ _COMMANDS = {
     "run": "gateway.commands.run",
     "check": "gateway.commands.check",
     "schema": "gateway.commands.schema",
+    "scan": "gateway.commands.scan",
     "read": "gateway.commands.read",
     "buffer": "gateway.commands.buffer",
     "activations": "gateway.commands.activations",
