@@ -9,17 +9,19 @@ the words, BADC the bytes in each word, DCBA both.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isclose, isfinite
 from operator import itemgetter
 from typing import Literal
 
 from drivers.modbus.pdu import BIT_SPACES, Space
+from gateway.model import Value
 
-Type = Literal["int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "bool"]
+Type = Literal[
+    "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "bcd16", "bcd32", "bool", "string"
+]
 Order = Literal["ABCD", "CDAB", "BADC", "DCBA"]
-Number = float | int | bool
 
 _FORMAT: dict[Type, str] = {
     "int16": "h",
@@ -30,7 +32,10 @@ _FORMAT: dict[Type, str] = {
     "uint64": "Q",
     "float32": "f",
     "float64": "d",
+    "bcd16": "H",
+    "bcd32": "I",
     "bool": "H",
+    "string": "s",
 }
 _FLOAT32_REL = 2.0**-23  # one step of a float32's fraction
 
@@ -41,6 +46,8 @@ class Register:
     Where a value stands in a device and what it means: `value = raw * scale + offset`.
 
     `address` is the wire address, from 0. `not_implemented` is the raw number by which the device says "no value".
+    `length` is that of a string, in registers. `bits` are the lowest and the highest bit that are meant of an unsigned
+    integer; `enumeration` the words for its numbers. A value with either has no scale.
     """
 
     point: str
@@ -51,39 +58,60 @@ class Register:
     scale: float = 1.0
     offset: float = 0.0
     not_implemented: float | int | None = None
+    length: int = 1
+    bits: tuple[int, int] | None = None
+    enumeration: Mapping[int, str] | None = None
 
     @property
     def bit(self) -> bool:
         return self.space in BIT_SPACES
 
     @property
+    def form(self) -> str:
+        """As `struct` names it, without the byte order."""
+        return f"{2 * self.length}s" if self.type == "string" else _FORMAT[self.type]
+
+    @property
     def size(self) -> int:
         """Registers, or bits of a coil or discrete space."""
-        return 1 if self.bit else struct.calcsize(">" + _FORMAT[self.type]) // 2
+        return 1 if self.bit else struct.calcsize(">" + self.form) // 2
 
     @property
     def end(self) -> int:
         return self.address + self.size
 
 
-Decoder = Callable[[bytes], list[Number | None]]
+Raw = float | int | bytes
+Decoder = Callable[[bytes], list[Value | None]]
 """The data of an answer to the values in it, in the order of their registers; None where the device gives none."""
+
+
+def bits_of(type_: Type) -> int:
+    """
+    How many bits a number of this type has.
+
+    >>> bits_of("uint32")
+    32
+    """
+    return 8 * struct.calcsize(">" + _FORMAT[type_])
 
 
 def raw_bounds(type_: Type) -> tuple[int, int]:
     """
-    What an integer type can hold.
+    What an integer type can hold; of a BCD type, its decimal number.
 
-    >>> raw_bounds("int16")
-    (-32768, 32767)
+    >>> raw_bounds("int16"), raw_bounds("bcd16")
+    ((-32768, 32767), (0, 9999))
     """
-    bits = 8 * struct.calcsize(">" + _FORMAT[type_])
+    bits = bits_of(type_)
+    if type_.startswith("bcd"):
+        return 0, 10 ** (bits // 4) - 1
     return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if type_.startswith("int") else (0, 2**bits - 1)
 
 
 def sentinel_bounds(type_: Type) -> tuple[int, int]:
     """Which numbers may be given for "no value": what the type holds, or its bits read as an unsigned number."""
-    return min(raw_bounds(type_)[0], 0), 2 ** (8 * struct.calcsize(">" + _FORMAT[type_])) - 1
+    return min(raw_bounds(type_)[0], 0), 2 ** bits_of(type_) - 1
 
 
 def sentinel(type_: Type, bits: int) -> float | int:
@@ -95,8 +123,7 @@ def sentinel(type_: Type, bits: int) -> float | int:
     """
     if bits < 0:
         return bits
-    size = struct.calcsize(">" + _FORMAT[type_])
-    raw: float | int = struct.unpack(">" + _FORMAT[type_], bits.to_bytes(size, "big"))[0]
+    raw: float | int = struct.unpack(">" + _FORMAT[type_], bits.to_bytes(bits_of(type_) // 8, "big"))[0]
     return raw
 
 
@@ -105,7 +132,7 @@ def decoder(registers: Sequence[Register], start: int) -> Decoder:
     if registers[0].bit:
         offsets = [register.address - start for register in registers]
         return lambda data: [bool(data[offset >> 3] >> (offset & 7) & 1) for offset in offsets]
-    unpack = struct.Struct(">" + "".join(_FORMAT[register.type] for register in registers)).unpack
+    unpack = struct.Struct(">" + "".join(register.form for register in registers)).unpack
     converters = [_converter(register) for register in registers]
     positions = [at for register in registers for at in _positions(register, start)]
     if positions == list(range(2 * (registers[-1].end - start))):
@@ -127,8 +154,7 @@ def encode(register: Register, value: float) -> tuple[int, ...]:
         if value not in (0, 1):
             raise ValueError(f"accepted is 0 or 1, found {value:g}")
         return (int(value),)
-    raw = (value - register.offset) / register.scale
-    data = _pack(register, value, raw)
+    data = _pack(register, value, (value - register.offset) / register.scale)
     ordered = bytes(data[at] for at in _positions(register, register.address))
     return struct.unpack(f">{register.size}H", ordered)
 
@@ -138,16 +164,18 @@ def same_raw(register: Register, words: Sequence[int], data: bytes) -> bool:
     if register.bit:
         return data[0] & 1 == words[0]
     written, held = _unpack(register, struct.pack(f">{len(words)}H", *words)), _unpack(register, data)
-    return isclose(written, held, rel_tol=_FLOAT32_REL) if register.type.startswith("float") else written == held
+    if isinstance(written, float) and isinstance(held, float):
+        return isclose(written, held, rel_tol=_FLOAT32_REL)
+    return written == held
 
 
-def decode_words(register: Register, words: Sequence[int]) -> Number | None:
+def decode_words(register: Register, words: Sequence[int]) -> Value | None:
     """The value of one register from its words."""
     return _converter(register)(_unpack(register, struct.pack(f">{len(words)}H", *words)))
 
 
 def _pack(register: Register, value: float, raw: float) -> bytes:
-    form = ">" + _FORMAT[register.type]
+    form = ">" + register.form
     if register.type.startswith("float"):
         try:
             return struct.pack(form, raw)
@@ -157,14 +185,15 @@ def _pack(register: Register, value: float, raw: float) -> bytes:
     if not lowest <= round(raw) <= highest:
         edges = sorted(edge * register.scale + register.offset for edge in (lowest, highest))
         raise ValueError(f"accepted is {edges[0]:g} to {edges[1]:g}, found {value:g}")
-    if round(raw) == register.not_implemented:
+    content = int(str(round(raw)), 16) if register.type.startswith("bcd") else round(raw)
+    if content == register.not_implemented:
         raise ValueError(f"{value:g} is the device's word for no value")
-    return struct.pack(form, round(raw))
+    return struct.pack(form, content)
 
 
-def _unpack(register: Register, data: bytes) -> float | int:
+def _unpack(register: Register, data: bytes) -> Raw:
     ordered = bytes(data[at] for at in _positions(register, register.address))
-    raw: float | int = struct.unpack(">" + _FORMAT[register.type], ordered)[0]
+    raw: Raw = struct.unpack(">" + register.form, ordered)[0]
     return raw
 
 
@@ -179,20 +208,48 @@ def _positions(register: Register, start: int) -> list[int]:
     return [at for word in words for at in word]
 
 
-def _converter(register: Register) -> Callable[[Number], Number | None]:
-    scale, offset, missing = register.scale, register.offset, register.not_implemented
+def _converter(register: Register) -> Callable[..., Value | None]:
+    """What one unpacked number, or the bytes of a text, mean."""
+    missing = register.not_implemented
+    if register.type == "string":
+        return _text
     if register.type == "bool":
         return lambda raw: None if raw == missing else raw != 0
-    if scale == 1 and offset == 0 and not register.type.startswith("float"):
+    if register.bits is not None or register.enumeration is not None:
+        return _part(register)
+    if register.type.startswith("bcd"):
+        scaling = _scaling(register.scale, register.offset, None)
+        return lambda raw: scaling(int(f"{raw:x}")) if raw != missing and f"{raw:x}".isdecimal() else None
+    if register.scale == 1 and register.offset == 0 and not register.type.startswith("float"):
         return lambda raw: None if raw == missing else raw
+    return _scaling(register.scale, register.offset, missing)
+
+
+def _text(raw: bytes) -> str | None:
+    """Up to the first NUL, without blanks around it; a device that leaves it empty gives no value."""
+    return raw.partition(b"\0")[0].decode("utf-8", "replace").strip() or None
+
+
+def _part(register: Register) -> Callable[[int], Value | None]:
+    missing, words = register.not_implemented, register.enumeration
+    lowest, highest = register.bits or (0, bits_of(register.type) - 1)
+    mask = 2 ** (highest - lowest + 1) - 1 if register.bits else -1  # -1 keeps the sign of a whole number
+    if words is not None:
+        return lambda raw: None if raw == missing else words.get(number := raw >> lowest & mask, number)
+    if lowest == highest:
+        return lambda raw: None if raw == missing else bool(raw >> lowest & 1)
+    return lambda raw: None if raw == missing else raw >> lowest & mask
+
+
+def _scaling(scale: float, offset: float, missing: float | None) -> Callable[[float], float | None]:
     divisor = round(1 / scale) if abs(scale) < 1 else 0
     if divisor and 1 / divisor == scale:
         # 3 / 10 is the nearest number to 0.3, 3 * 0.1 is not.
-        def convert(raw: Number) -> Number | None:
+        def convert(raw: float) -> float | None:
             return None if raw == missing or not isfinite(value := raw / divisor + offset) else value
     else:
 
-        def convert(raw: Number) -> Number | None:
+        def convert(raw: float) -> float | None:
             return None if raw == missing or not isfinite(value := raw * scale + offset) else value
 
     return convert

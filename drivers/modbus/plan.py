@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor
 
 from drivers.base import PlannedDevice
 from drivers.modbus.codec import Register, decoder
+from drivers.modbus.endpoint import Network, SerialLine
 from drivers.modbus.pdu import MAX_READ_BITS, MAX_READ_REGISTERS, Space
+from drivers.modbus.rtu import line_time_s
 from gateway.model import Measurement, Quality
 
 GAP_MAX = 8
 """Registers nobody asked for that a request may read over: 16 bytes cost less than the 12 of a request and its turn."""
 ROUND_TRIP_S = 0.005
-"""Assumed for a request on a TCP line: a device's own turn; a LAN adds less than a tenth of it."""
+"""Assumed for a request: a device's own turn; a LAN adds less than a tenth of it, a serial line its bytes."""
+SERIAL_BYTES = 3  # unit and checksum
+
+
+def request_time_s(line: Network | SerialLine, sent_bytes: int, answer_bytes: int) -> float:
+    """How long a request takes the line; the bytes of its PDU and of the answer's. Constant over a network."""
+    if isinstance(line, Network):
+        return ROUND_TRIP_S
+    return ROUND_TRIP_S + line_time_s(sent_bytes + SERIAL_BYTES, answer_bytes + SERIAL_BYTES, line)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,15 +50,31 @@ class Block:
         return f"{self.space} {self.address}-{last}" if last > self.address else f"{self.space} {self.address}"
 
 
-def blocks(registers: Sequence[Register], *, gap: int = GAP_MAX) -> tuple[Block, ...]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request as the plan knows it: every `period_s` it takes the line for `time_s`."""
+
+    text: str
+    period_s: float
+    time_s: float
+
+
+def blocks(
+    registers: Sequence[Register],
+    *,
+    gap: int = GAP_MAX,
+    longest: int = MAX_READ_REGISTERS,
+    one_point: bool = False,
+) -> tuple[Block, ...]:
     """
     As few requests as hold all registers, none across more than `gap` registers that nobody asked for.
 
-    Coils and discrete inputs are bridged alike: a bit costs less than a register.
+    Coils and discrete inputs are bridged alike: a bit costs less than a register. `longest` is what the device gives in
+    one answer, in registers; `one_point` is for a device that answers for one value at a time only.
     """
     groups: list[list[Register]] = []
     for register in sorted(registers, key=lambda each: (each.space, each.address, each.end)):
-        if groups and _fits(groups[-1], register, gap):
+        if groups and not one_point and _fits(groups[-1], register, gap, longest):
             groups[-1].append(register)
         else:
             groups.append([register])
@@ -78,20 +104,20 @@ def next_due(previous: float, period_s: float, now: float) -> float:
     return previous + period_s * (max(0, floor((now - previous) / period_s)) + 1)
 
 
-def planned(device: str, requests: Sequence[tuple[str, float]], line_requests: int) -> PlannedDevice:
+def planned(device: str, requests: Sequence[Asked], line_requests: int) -> PlannedDevice:
     """
-    What a device costs: `requests` are texts with their period in seconds; `line_requests` are all of its connection.
+    What a device costs; `line_requests` counts those of all devices on its connection.
 
     `load` is this device's own share of the line. A value is oldest when it is read last in its turn, one period after
     it was read first.
     """
-    per_s = sum(1 / period_s for _, period_s in requests)
+    longest_s = max((each.time_s for each in requests), default=0.0)
     return PlannedDevice(
         device=device,
-        requests_per_s=per_s,
-        load=per_s * ROUND_TRIP_S,
-        worst_age_s=max((period_s for _, period_s in requests), default=0.0) + line_requests * ROUND_TRIP_S,
-        requests=tuple(f"{text} every {_duration(period_s)}" for text, period_s in requests),
+        requests_per_s=sum(1 / each.period_s for each in requests),
+        load=sum(each.time_s / each.period_s for each in requests),
+        worst_age_s=max((each.period_s for each in requests), default=0.0) + line_requests * longest_s,
+        requests=tuple(f"{each.text} every {_duration(each.period_s)}" for each in requests),
     )
 
 
@@ -103,14 +129,13 @@ def by_period(registers: Sequence[tuple[Register, float]]) -> dict[float, list[R
     return dict(sorted(groups.items()))
 
 
-def _fits(group: list[Register], register: Register, gap: int) -> bool:
+def _fits(group: list[Register], register: Register, gap: int, longest: int) -> bool:
     first = group[0]
     end = max(each.end for each in group)
-    longest = MAX_READ_BITS if first.bit else MAX_READ_REGISTERS
     return (
         register.space == first.space
         and register.address - end <= gap
-        and max(end, register.end) - first.address <= longest
+        and max(end, register.end) - first.address <= (MAX_READ_BITS if first.bit else longest)
     )
 
 
@@ -119,6 +144,7 @@ def _block(group: Sequence[Register]) -> Block:
     count = max(register.end for register in group) - first.address
     decode = decoder(group, first.address)
     points = tuple(register.point for register in group)
+    worded = frozenset(register.point for register in group if register.enumeration is not None)
 
     def measure(data: bytes) -> list[Measurement]:
         return [
@@ -126,7 +152,18 @@ def _block(group: Sequence[Register]) -> Block:
             for point, value in zip(points, decode(data), strict=True)
         ]
 
-    return Block(first.space, first.address, count, points, measure, tuple(group))
+    def measure_words(data: bytes) -> list[Measurement]:
+        return [_unlisted(each) if each.point in worded else each for each in measure(data)]
+
+    measured = measure_words if worded else measure
+    return Block(first.space, first.address, count, points, measured, tuple(group))
+
+
+def _unlisted(measurement: Measurement) -> Measurement:
+    """A number that the device's document has no word for."""
+    if isinstance(measurement.value, int):
+        return replace(measurement, quality=Quality.UNCERTAIN)
+    return measurement
 
 
 def _duration(seconds: float) -> str:

@@ -1,23 +1,26 @@
-"""One device behind a Modbus connection: what is read when, how set-points are written, and its own pause when dead."""
+"""One device behind a Modbus connection: what is read when, and its own pause when dead."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from drivers.base import ConnectionLost, Emit, WriteRefused
-from drivers.modbus import codec, pdu, plan, sunspec
+from drivers.modbus import pdu, plan, sunspec
+from drivers.modbus.codec import Register
 from drivers.modbus.config import ModbusDevice
+from drivers.modbus.control_writing import ControlWriter
 from drivers.modbus.link import Link
-from drivers.modbus.pdu import NoAnswerError, RefusalError, Request
-from drivers.modbus.plan import Block
+from drivers.modbus.pdu import NoAnswerError, RefusalError, Space
+from drivers.modbus.plan import Asked, Block
 from drivers.modbus.points import ModbusPoint
+from drivers.modbus.screen import Screen, Tell
 from drivers.modbus.sunspec_control import Control
-from gateway.model import Measurement, Nameplate, Point, Quality, SetPoint, Value
+from drivers.modbus.wire import Wire
+from drivers.modbus.writing import PointWriter
+from gateway.model import Measurement, Nameplate, Point, Quality, SetPoint
 
 PAUSE_MIN_S = 1.0
 PAUSE_MAX_S = 30.0
@@ -29,25 +32,29 @@ STALE_MIN_S = 3.0
 _SUNSPEC_REQUESTS = ("SunSpec readings", "SunSpec set-points", "SunSpec storage")
 """What a device may turn out to have; a meter has the first, only a battery the last."""
 
+_SUNSPEC_REGISTERS = 52
+"""Of one such request, for what it costs: as long as an inverter's model 103 with its head."""
+
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class _Cycle:
-    """The blocks with one period: a first turn at once, then at `anchor` plus whole periods."""
+class _Turn:
+    """A block with its period: a first turn at once, then at `anchor` plus whole periods."""
 
+    block: Block
     period_s: float
-    blocks: tuple[Block, ...]
     anchor: float
     due: float
 
+    @property
+    def deadline(self) -> float:
+        """When the next turn is due: the value is then as old as it may get."""
+        return self.due + self.period_s
+
 
 class Unit:
-    """
-    One device, for the life of its driver.
-
-    What stood in a device before our first write is kept over losses of the connection, and forgotten once given back.
-    """
+    """One device, for the life of its driver."""
 
     def __init__(self, device: ModbusDevice, revert_s: float | None) -> None:
         self.device = device
@@ -55,22 +62,30 @@ class Unit:
             device.id, tuple(_point(device, point) for point in device.points), rated_power_w=device.rated_power
         )
         self.down = False
-        self._revert_s = revert_s
         self._peer = f"{device.endpoint} unit {device.unit} ({device.id})"
-        self._configured = {f"{device.id}.{point.name}": point for point in device.points}
-        self._cycles: list[_Cycle] = []
-        self._known = False
+        self._screen = Screen(device.id, device.points)
+        self._writers = {
+            f"{device.id}.{point.name}": PointWriter(point, device.id, self._screen)
+            for point in device.points
+            if point.writable
+        }
+        self._control_writer = ControlWriter(revert_s)
         self._controls: Mapping[str, tuple[Control, Block]] = {}
+        self._turns: list[_Turn] = []
+        self._known = False
         self._readable: list[str] = []
         self._retry_at: dict[Block, float] = {}
-        self._before: dict[str, tuple[int, ...]] = {}
-        self._unreverted: set[str] = set()
 
-    def requests(self) -> list[tuple[str, float]]:
-        """What is read, with the period in seconds, as far as configuration tells."""
+    def requests(self) -> list[Asked]:
+        """What is read, how often and for how long, as far as configuration tells."""
         likely = {"meter": 1, "battery": 3}.get(self.device.role, 2) if self.device.sunspec else 0
-        asked = [(text, self.device.poll) for text in _SUNSPEC_REQUESTS[:likely]]
-        return asked + [(block.text, period_s) for period_s, blocks in self._configured_blocks() for block in blocks]
+        sunspec_time_s = self._time_s("holding", 0, _SUNSPEC_REGISTERS)
+        asked = [Asked(text, self.device.poll, sunspec_time_s) for text in _SUNSPEC_REQUESTS[:likely]]
+        for period_s, blocks in self._configured_blocks():
+            asked += [
+                Asked(block.text, period_s, self._time_s(block.space, block.address, block.count)) for block in blocks
+            ]
+        return asked
 
     async def run(self, link: Link, emit: Emit, *, phase: float, all_down: Callable[[], bool]) -> None:
         """
@@ -81,14 +96,15 @@ class Unit:
         """
         self.down = self._known = False
         pause_s = PAUSE_MIN_S
+        wire, tell = self._wire(link), self._screened(emit)
         if not self.device.sunspec:
             emit([self.nameplate])
         while True:
             try:
                 if not self._known:
-                    await self._get_to_know(link, emit, phase)
+                    await self._get_to_know(wire, emit, phase)
                 while True:
-                    await self._poll(link, emit)
+                    await self._poll(wire, tell)
                     pause_s = PAUSE_MIN_S
                     if self.down:
                         _log.info("%s: answers again", self._peer)
@@ -108,15 +124,15 @@ class Unit:
         """As Driver.write, on a connection that stands."""
         if self.down or not self._known:
             raise ConnectionLost(f"{self._peer}: does not answer")
-        point = self._configured.get(setpoint.point)
+        wire, tell = self._wire(link), self._screened(emit)
         try:
-            with link.reads_held():
-                if setpoint.point in self._controls:
-                    control, block = self._controls[setpoint.point]
-                    return await self._write_control(control, block, setpoint.value, link, emit)
-                if point is None or not point.writable:
-                    raise WriteRefused(f"{setpoint.point}: cannot be written")
-                return await self._write_register(point, setpoint.value, link, emit)
+            if setpoint.point in self._controls:
+                control, block = self._controls[setpoint.point]
+                with wire.reads_held():
+                    return await self._control_writer.write(control, block, setpoint.value, wire, tell)
+            if setpoint.point not in self._writers:
+                raise WriteRefused(f"{setpoint.point}: cannot be written")
+            return await self._writers[setpoint.point].write(setpoint.value, wire, tell)
         except NoAnswerError as error:
             raise ConnectionLost(f"{self._peer}: {error}; what stands in it is not known") from error
         except (RefusalError, ValueError) as error:
@@ -125,20 +141,40 @@ class Unit:
             link.close(f"{self._peer}: {error}; to be discovered again")
             raise WriteRefused(f"{setpoint.point}: {error}") from error
 
-    def _configured_blocks(self) -> list[tuple[float, tuple[Block, ...]]]:
-        readable = [
-            (point.register_of(self.device.id), self.device.poll_of(point))
-            for point in self._configured.values()
-            if point.readable
-        ]
-        return [(period_s, plan.blocks(registers)) for period_s, registers in plan.by_period(readable).items()]
+    def _wire(self, link: Link) -> Wire:
+        return Wire(link, self.device.unit, self.device.timeout)
 
-    async def _get_to_know(self, link: Link, emit: Emit, phase: float) -> None:
+    def _screened(self, emit: Emit) -> Tell:
+        def tell(measurements: Sequence[Measurement]) -> None:
+            if passed := self._screen.passed(measurements):
+                emit(passed)
+
+        return tell
+
+    def _time_s(self, space: Space, address: int, count: int) -> float:
+        request = pdu.read(self.device.unit, space, address, count)
+        return plan.request_time_s(self.device.line, len(request.pdu), request.length) + self.device.quirks.gap
+
+    def _configured_blocks(self) -> list[tuple[float, tuple[Block, ...]]]:
+        quirks = self.device.quirks
+        return [
+            (period_s, plan.blocks(registers, longest=quirks.max_registers, one_point=quirks.one_point))
+            for period_s, registers in plan.by_period(list(self._configured_registers())).items()
+        ]
+
+    def _configured_registers(self) -> Iterator[tuple[Register, float]]:
+        for point in self.device.points:
+            if point.readable:
+                period_s = self.device.poll_of(point)
+                yield point.register_of(self.device.id), period_s
+                yield from ((step.register, period_s) for step in point.sequence(self.device.id, "release"))
+
+    async def _get_to_know(self, wire: Wire, emit: Emit, phase: float) -> None:
         """Everything there is to read, and when; a SunSpec device is asked for it."""
         groups = self._configured_blocks()
         nameplate = self.nameplate
         if self.device.sunspec:
-            found = await self._discover(link)
+            found = await self._discover(wire)
             groups.append((self.device.poll, found.blocks))
             self._controls = found.controls
             nameplate = replace(
@@ -148,14 +184,15 @@ class Unit:
             )
             emit([nameplate])
         now = asyncio.get_running_loop().time()
-        self._cycles = [
-            _Cycle(period_s, blocks, now + (phase - 1) * period_s, now) for period_s, blocks in groups if blocks
+        self._turns = [
+            _Turn(block, period_s, now + (phase - 1) * period_s, now) for period_s, blocks in groups for block in blocks
         ]
         self._readable = [point.id for point in nameplate.points if point.readable]
         self._retry_at = {}
+        self._screen.forget()
         self._known = True
 
-    async def _discover(self, link: Link) -> sunspec.Found:
+    async def _discover(self, wire: Wire) -> sunspec.Found:
         steps = sunspec.discover(
             self.device.id,
             meter=self.device.role == "meter",
@@ -165,75 +202,55 @@ class Unit:
         try:
             address, count = next(steps)
             while True:
-                address, count = steps.send(await self._read_or_refused(link, address, count))
+                address, count = steps.send(await _read_or_refused(wire, address, count))
         except StopIteration as done:
             found: sunspec.Found = done.value
             return found
 
-    async def _read_or_refused(self, link: Link, address: int, count: int) -> bytes | None:
-        try:
-            return await self._ask(link, pdu.read(self.device.unit, "holding", address, count))
-        except RefusalError as error:
-            if error.code in pdu.REFUSALS:
-                return None
-            raise NoAnswerError(str(error)) from None
-
-    async def _poll(self, link: Link, emit: Emit) -> None:
-        """Wait for the next cycle and read its blocks."""
+    async def _poll(self, wire: Wire, tell: Tell) -> None:
+        """Wait for the next block that is due, of several the one whose value would be too old first, and read it."""
         loop = asyncio.get_running_loop()
-        if not self._cycles:  # set-points that cannot be read are all there is
+        if not self._turns:  # set-points that cannot be read are all there is
             await loop.create_future()
-        cycle = min(self._cycles, key=lambda each: each.due)
-        await asyncio.sleep(max(0.0, cycle.due - loop.time()))
-        left: list[Block] = []
-        for block in cycle.blocks:
-            left += await self._read(block, link, emit, loop.time())
-        cycle.blocks = tuple(left)
-        cycle.due = plan.next_due(cycle.anchor, cycle.period_s, loop.time())
+        now = loop.time()
+        turn = min(self._turns, key=lambda each: (max(each.due, now), each.deadline))
+        await asyncio.sleep(max(0.0, turn.due - now))
+        left = await self._read(turn.block, wire, tell, loop.time())
+        turn.due = plan.next_due(turn.anchor, turn.period_s, loop.time())
+        if left != (turn.block,):
+            self._turns.remove(turn)
+            self._turns += [replace(turn, block=block) for block in left]
 
-    async def _read(self, block: Block, link: Link, emit: Emit, now: float) -> tuple[Block, ...]:
+    async def _read(self, block: Block, wire: Wire, tell: Tell, now: float) -> tuple[Block, ...]:
         """Emit what a block holds; returns what to read in its place from now on, smaller where it was refused."""
         if self._retry_at.get(block, now) > now:
-            emit(_each(block.points, Quality.INVALID))
+            tell(_each(block.points, Quality.INVALID))
             return (block,)
         try:
-            data = await self._ask(link, pdu.read(self.device.unit, block.space, block.address, block.count))
+            data = await wire.read(block.space, block.address, block.count)
         except RefusalError as error:
             if error.code in pdu.REFUSALS:
-                return await self._take_apart(block, error, link, emit, now)
+                return await self._take_apart(block, error, wire, tell, now)
             return (block,)  # busy or faulty just now: no values, and the next turn asks again
         if self._retry_at.pop(block, None) is not None:
             _log.info("%s: %s is readable now", self._peer, block.text)
-        emit(block.decode(data))
+        tell(block.decode(data))
         return (block,)
 
     async def _take_apart(
-        self, block: Block, error: RefusalError, link: Link, emit: Emit, now: float
+        self, block: Block, error: RefusalError, wire: Wire, tell: Tell, now: float
     ) -> tuple[Block, ...]:
         pieces = plan.split(block)
         if not pieces:
             if block not in self._retry_at:
                 _log.warning("%s: refuses %s (%s): %s", self._peer, block.text, ", ".join(block.points), error)
             self._retry_at[block] = now + REFUSED_RETRY_S
-            emit(_each(block.points, Quality.INVALID))
+            tell(_each(block.points, Quality.INVALID))
             return (block,)
         left: list[Block] = []
         for piece in pieces:
-            left += await self._read(piece, link, emit, now)
+            left += await self._read(piece, wire, tell, now)
         return tuple(left)
-
-    async def _ask(self, link: Link, request: Request, *, first: bool = False) -> bytes:
-        """
-        Raises:
-            RefusalError: The device refused; a gateway that cannot reach it is no answer of the device.
-            NoAnswerError: Nothing usable came in time.
-        """
-        try:
-            return await link.request(request, self.device.timeout, first=first)
-        except RefusalError as error:
-            if error.code in pdu.UNREACHABLE:
-                raise NoAnswerError(str(error)) from None
-            raise
 
     def _went_down(self, error: Exception, emit: Emit) -> None:
         if not self.down:
@@ -241,76 +258,14 @@ class Unit:
             emit(_each(self._readable if self._known else [], Quality.OFFLINE))
         self.down = True
 
-    async def _write_register(self, point: ModbusPoint, value: float | None, link: Link, emit: Emit) -> float | None:
-        register = point.register_of(self.device.id)
-        if value is None:
-            raise WriteRefused(f"{register.point}: has no off state; a number is needed")
-        words = codec.encode(register, value)
-        unit = self.device.unit
-        if register.bit:
-            await self._ask(link, pdu.write_coil(unit, register.address, bool(words[0])), first=True)
-        else:
-            await self._write_words(link, register.address, words)
-        if not point.readable:
-            return _number(codec.decode_words(register, words))  # the echo was checked, and is all the proof there is
-        (block,) = plan.blocks([register])
-        data = await self._ask(link, pdu.read(unit, block.space, block.address, block.count), first=True)
-        measurements = block.decode(data)
-        emit(measurements)
-        if not codec.same_raw(register, words, data):
-            raise WriteRefused(f"{register.point}: wrote {value:g}, the device holds {measurements[0].value}")
-        return _number(measurements[0].value)
 
-    async def _write_control(
-        self, control: Control, block: Block, value: float | None, link: Link, emit: Emit
-    ) -> float | None:
-        data = await self._read_block(link, block)
-        block.decode(data)  # raises when the model has moved
-        words = _words(data)
-        if value is None:
-            for offset, content in control.give_back(self._before.get(control.point), words):
-                await self._write_words(link, block.address + offset, content)
-            raw: tuple[int, ...] = ()
-        else:
-            raw = control.encode(value, words)
-            self._before.setdefault(control.point, words)
-            for offset, content in control.steps(raw, words, self._revert_s):
-                # A set-point that a device will not let go of by itself is still better than none: it is told below.
-                with suppress(RefusalError) if offset == control.revert else nullcontext():
-                    await self._write_words(link, block.address + offset, content)
-        data = await self._read_block(link, block)
-        measurements = block.decode(data)
-        emit(measurements)
-        held = control.measure(_words(data))
-        if value is None and held != Measurement(control.point, None):
-            raise WriteRefused(f"{control.point}: was taken out of force, the device holds {held.value} {control.unit}")
-        if value is not None and not control.holds(raw, _words(data)):
-            raise WriteRefused(f"{control.point}: wrote {value:g}, the device holds {held.value} {control.unit}")
-        if value is None:
-            self._before.pop(control.point, None)
-        else:
-            self._check_reversion(control, _words(data))
-        return _number(held.value)
-
-    def _check_reversion(self, control: Control, words: Sequence[int]) -> None:
-        wanted = control.reversion(words, self._revert_s)
-        held = words[control.revert]
-        if wanted is None or wanted == held:
-            self._unreverted.discard(control.point)
-        elif control.point not in self._unreverted:
-            self._unreverted.add(control.point)
-            _log.warning("%s: reversion time should be %d s, the device holds %d s", control.point, wanted, held)
-
-    async def _read_block(self, link: Link, block: Block) -> bytes:
-        request = pdu.read(self.device.unit, block.space, block.address, block.count)
-        return await self._ask(link, request, first=True)
-
-    async def _write_words(self, link: Link, address: int, words: Sequence[int]) -> None:
-        """FC 6 for one register, as more devices take it; FC 16 for several, so that they change together."""
-        unit = self.device.unit
-        single = len(words) == 1
-        request = pdu.write_register(unit, address, words[0]) if single else pdu.write_registers(unit, address, words)
-        await self._ask(link, request, first=True)
+async def _read_or_refused(wire: Wire, address: int, count: int) -> bytes | None:
+    try:
+        return await wire.read("holding", address, count)
+    except RefusalError as error:
+        if error.code in pdu.REFUSALS:
+            return None
+        raise NoAnswerError(str(error)) from None
 
 
 def _point(device: ModbusDevice, point: ModbusPoint) -> Point:
@@ -321,6 +276,7 @@ def _point(device: ModbusDevice, point: ModbusPoint) -> Point:
         writable=point.writable,
         base=device.rated_power if point.unit == "%" else None,
         max_age=_max_age(device.poll_of(point)),
+        refresh_s=point.write.refresh if point.write else None,
     )
 
 
@@ -330,11 +286,3 @@ def _max_age(poll_s: float) -> float:
 
 def _each(points: Iterable[str], quality: Quality) -> list[Measurement]:
     return [Measurement(point, None, quality) for point in points]
-
-
-def _words(data: bytes) -> tuple[int, ...]:
-    return struct.unpack(f">{len(data) // 2}H", data)
-
-
-def _number(value: Value | None) -> float | None:
-    return None if value is None else float(value)

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from drivers.modbus.codec import Order, Register, Type, decode_words, decoder, encode, raw_bounds, same_raw
 
 INTEGERS = [each for each in get_args(Type) if "int" in each]
+BCD: list[Type] = ["bcd16", "bcd32"]
+NUMBERS = [each for each in get_args(Type) if each != "string"]
 ORDERS = get_args(Order)
 
 
@@ -32,6 +34,14 @@ ORDER_TABLE = [
     pytest.param("int32", 1234567, "CDAB", "D6 87 00 12", id="int32-positive-CDAB"),
     pytest.param("uint16", 0x1234, "CDAB", "12 34", id="one-word-has-no-word-order"),
     pytest.param("uint16", 0x1234, "BADC", "34 12", id="one-word-has-a-byte-order"),
+    pytest.param("int32", -12345, "BADC", "FF FF C7 CF", id="int32-BADC"),
+    pytest.param("int32", -12345, "DCBA", "C7 CF FF FF", id="int32-DCBA"),
+    pytest.param("float64", 230.5, "ABCD", "40 6C D0 00 00 00 00 00", id="float64-ABCD"),
+    pytest.param("float64", 230.5, "CDAB", "00 00 00 00 D0 00 40 6C", id="float64-CDAB"),
+    pytest.param("bcd16", 1234, "ABCD", "12 34", id="bcd16"),
+    pytest.param("bcd16", 1234, "BADC", "34 12", id="bcd16-BADC"),
+    pytest.param("bcd32", 12345678, "ABCD", "12 34 56 78", id="bcd32-ABCD"),
+    pytest.param("bcd32", 12345678, "CDAB", "56 78 12 34", id="bcd32-CDAB"),
     pytest.param("uint64", 0x0001020304050607, "CDAB", "06 07 04 05 02 03 00 01", id="uint64-CDAB"),
     pytest.param("uint64", 0x0001020304050607, "BADC", "01 00 03 02 05 04 07 06", id="uint64-BADC"),
     pytest.param("uint64", 0x0001020304050607, "DCBA", "07 06 05 04 03 02 01 00", id="uint64-DCBA"),
@@ -58,6 +68,8 @@ def test_byte_orders_are_those_of_the_vendors_documents(type_: Type, value: floa
         pytest.param("float32", "7F 80 00 00", None, id="float32-infinity"),
         pytest.param("float64", "FF F0 00 00 00 00 00 00", None, id="float64-minus-infinity"),
         pytest.param("bool", "FF FF", 0xFFFF, id="bool"),
+        pytest.param("bcd16", "12 3A", None, id="bcd-with-a-digit-above-9"),
+        pytest.param("bcd32", "FF FF FF FF", 0xFFFFFFFF, id="bcd32"),
     ],
 )
 def test_what_the_device_does_not_implement_is_no_number(type_: Type, wire: str, missing: int | None) -> None:
@@ -93,6 +105,47 @@ def test_one_answer_serves_many_registers_with_gaps_overlaps_and_orders() -> Non
     assert decoder(places, 100)(data) == [-2, 230.5, 0x4366, 1]
 
 
+@pytest.mark.parametrize(
+    ("wire", "length", "order", "text"),
+    [
+        pytest.param("53 55 4E 00 00 00", 3, "ABCD", "SUN", id="up-to-the-first-nul"),
+        pytest.param("53 55 4E 20 20 20", 3, "ABCD", "SUN", id="without-blanks"),
+        pytest.param("55 53 00 4E", 2, "BADC", "SUN", id="characters-swapped"),
+        pytest.param("53 C3 BC 64", 2, "ABCD", "Süd", id="utf-8"),
+        pytest.param("53 FF", 1, "ABCD", "S\ufffd", id="what-is-no-text-is-marked"),
+        pytest.param("00 00 00 00", 2, "ABCD", None, id="empty-is-no-value"),
+    ],
+)
+def test_a_string_is_what_its_registers_spell(wire: str, length: int, order: Order, text: str | None) -> None:
+    assert decoder([register("string", length=length, order=order)], 0)(bytes.fromhex(wire)) == [text]
+
+
+@pytest.mark.parametrize(
+    ("type_", "options", "wire", "value"),
+    [
+        pytest.param("uint16", {"bits": (4, 4)}, "00 10", True, id="one-bit-set"),
+        pytest.param("uint16", {"bits": (4, 4)}, "FF EF", False, id="one-bit-clear"),
+        pytest.param("uint16", {"bits": (0, 3)}, "AB CD", 0xD, id="range-at-the-end"),
+        pytest.param("uint16", {"bits": (8, 15)}, "AB CD", 0xAB, id="range-at-the-front"),
+        pytest.param("uint32", {"bits": (15, 16), "order": "CDAB"}, "80 00 00 01", 0b11, id="range-over-two-registers"),
+        pytest.param("uint64", {"bits": (63, 63)}, "80 00 00 00 00 00 00 00", True, id="highest-bit"),
+        pytest.param("uint16", {"bits": (0, 3), "not_implemented": 0xFFFF}, "FF FF", None, id="sentinel-is-the-word"),
+        pytest.param("uint16", {"enumeration": {0: "off", 1: "on"}}, "00 01", "on", id="word"),
+        pytest.param("uint16", {"enumeration": {0: "off", 1: "on"}}, "00 02", 2, id="number-without-a-word"),
+        pytest.param("int16", {"enumeration": {-1: "fault"}}, "FF FF", "fault", id="negative-number"),
+        pytest.param("int16", {"enumeration": {0: "off"}}, "80 00", -0x8000, id="negative-number-without-a-word"),
+        pytest.param("uint16", {"bits": (4, 5), "enumeration": {2: "run"}}, "00 2F", "run", id="word-for-bits"),
+        pytest.param("uint16", {"bits": (4, 4), "enumeration": {1: "closed"}}, "00 10", "closed", id="word-for-a-bit"),
+    ],
+)
+def test_bits_and_words_are_parts_of_an_integer(
+    type_: Type, options: dict[str, object], wire: str, value: object
+) -> None:
+    (found,) = decoder([register(type_, **options)], 0)(bytes.fromhex(wire))
+
+    assert (found, type(found)) == (value, type(value))
+
+
 def test_bits_stand_in_the_bytes_from_the_lowest_up() -> None:
     coils = [Register(point="d.p", space="coil", address=address, type="bool") for address in (10, 11, 19)]
 
@@ -110,6 +163,9 @@ def test_bits_stand_in_the_bytes_from_the_lowest_up() -> None:
         pytest.param("float32", {}, 1e39, "what a float32 holds", id="too-large-for-float32"),
         pytest.param("bool", {}, 2, "0 or 1", id="bool"),
         pytest.param("int16", {"not_implemented": -1}, -1, "word for no value", id="the-sentinel"),
+        pytest.param("bcd16", {}, 10000, "0 to 9999", id="bcd16-has-four-digits"),
+        pytest.param("bcd32", {"scale": 0.01}, -0.01, "0 to 1e", id="bcd-has-no-sign"),
+        pytest.param("bcd16", {"not_implemented": 0x9999}, 9999, "word for no value", id="the-sentinel-in-bcd"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_is_accepted(
@@ -131,6 +187,34 @@ def test_every_integer_survives_the_way_there_and_back(type_: Type, order: Order
     assert same_raw(place, words, struct.pack(f">{len(words)}H", *words))
 
 
+@given(st.sampled_from(BCD), st.sampled_from(ORDERS), st.data())
+def test_every_bcd_number_survives_the_way_there_and_back(type_: Type, order: Order, data: st.DataObject) -> None:
+    value = data.draw(st.integers(*raw_bounds(type_)))
+    place = register(type_, order=order)
+
+    assert decode_words(place, encode(place, value)) == value
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8), st.sampled_from("AB"))
+def test_every_text_survives_the_way_there(text: str, first: str) -> None:
+    """Blanks around it are filling."""
+    data = text.encode().ljust(32, b"\0")
+    if first == "B":
+        data = b"".join(data[at + 1 : at + 2] + data[at : at + 1] for at in range(0, 32, 2))
+
+    place = register("string", length=16, order="ABCD" if first == "A" else "BADC")
+
+    assert decoder([place], 0)(data) == [text.strip() or None]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 31), st.integers(0, 31))
+def test_a_range_of_bits_is_what_shifting_and_masking_gives(raw: int, one: int, other: int) -> None:
+    lowest, highest = sorted((one, other))
+    (value,) = decoder([register("uint32", bits=(lowest, highest))], 0)(raw.to_bytes(4, "big"))
+
+    assert value == int(f"{raw:032b}"[31 - highest : 32 - lowest], 2)
+
+
 @given(st.sampled_from(["float32", "float64"]), st.sampled_from(ORDERS), st.floats(width=32, allow_nan=False))
 def test_every_float_survives_the_way_there_and_back(type_: Type, order: Order, value: float) -> None:
     assume(math.isfinite(value))
@@ -149,10 +233,10 @@ def test_a_written_value_is_off_by_half_a_raw_step_at_most(value: float, scale: 
     assert abs(held - value) <= abs(scale) / 2 + 1e-9
 
 
-@given(st.sampled_from(get_args(Type)), st.sampled_from(ORDERS), st.binary(min_size=8, max_size=8))
+@given(st.sampled_from(NUMBERS), st.sampled_from(ORDERS), st.binary(min_size=8, max_size=8))
 def test_no_bytes_become_a_number_that_is_not_finite(type_: Type, order: Order, data: bytes) -> None:
     place = register(type_, order=order, scale=1.0 if type_ == "bool" else 1e10)
 
     (value,) = decoder([place], 0)(data[: 2 * place.size])
 
-    assert value is None or math.isfinite(value)
+    assert value is None or (isinstance(value, float | int) and math.isfinite(value))

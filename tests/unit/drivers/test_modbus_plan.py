@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from drivers.modbus import plan
 from drivers.modbus.codec import Register, Type
+from drivers.modbus.endpoint import Network, SerialLine
 from drivers.modbus.pdu import Space
+from gateway.model import Measurement, Quality
 
 
 def register(address: int, type_: Type = "uint16", space: Space = "holding") -> Register:
@@ -86,9 +88,51 @@ def test_the_schedule_is_absolute(previous: float, period_s: float, now: float, 
 
 def test_the_plan_tells_requests_load_and_age() -> None:
     """Two requests of this device and one of another on the line, 5 ms each."""
-    device = plan.planned("pcc", [("input 0-9", 0.2), ("holding 4", 1.0)], 3)
+    device = plan.planned("pcc", [plan.Asked("input 0-9", 0.2, 0.005), plan.Asked("holding 4", 1.0, 0.005)], 3)
 
     assert device.requests_per_s == pytest.approx(6.0)
     assert device.load == pytest.approx(0.03)
     assert device.worst_age_s == pytest.approx(1.015)
     assert device.requests == ("input 0-9 every 200 ms", "holding 4 every 1 s")
+
+
+def test_a_request_on_a_serial_line_takes_its_bytes_and_the_devices_turn() -> None:
+    """10 registers at 9600 Bd 8N1: 8 + 25 characters of 11 bits, two silences of 3.5, and 5 ms."""
+    time_s = plan.request_time_s(SerialLine("/dev/ttyUSB0", baudrate=9600), 5, 22)
+
+    assert time_s == pytest.approx((8 + 25 + 2 * 3.5) * 11 / 9600 + 0.005)
+
+
+def test_a_request_over_a_network_takes_a_round_trip_however_long_it_is() -> None:
+    network = Network("tcp", "10.0.0.1", 502)
+
+    assert plan.request_time_s(network, 5, 252) == plan.request_time_s(network, 5, 4) == plan.ROUND_TRIP_S
+
+
+def test_a_device_with_short_answers_is_asked_in_more_requests() -> None:
+    found = plan.blocks([register(address) for address in range(120)], longest=50)
+
+    assert [each.text for each in found] == ["holding 0-49", "holding 50-99", "holding 100-119"]
+
+
+def test_a_device_with_short_answers_gives_as_many_bits_as_any() -> None:
+    found = plan.blocks([register(address, "bool", "coil") for address in range(200)], longest=50)
+
+    assert [each.text for each in found] == ["coil 0-199"]
+
+
+def test_a_device_that_answers_for_one_point_is_asked_for_one_point() -> None:
+    found = plan.blocks([register(0), register(1), register(2, "float32")], one_point=True)
+
+    assert [each.text for each in found] == ["holding 0", "holding 1", "holding 2-3"]
+
+
+def test_a_number_without_a_word_is_uncertain_and_its_neighbours_are_not() -> None:
+    state = Register(point="d.state", space="holding", address=0, type="uint16", enumeration={1: "on"})
+    (block,) = plan.blocks([state, register(1)])
+
+    assert block.decode(bytes.fromhex("0001 0001")) == [Measurement("d.state", "on"), Measurement("d.holding1", 1)]
+    assert block.decode(bytes.fromhex("0007 0001")) == [
+        Measurement("d.state", 7, Quality.UNCERTAIN),
+        Measurement("d.holding1", 1),
+    ]
