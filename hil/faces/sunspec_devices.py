@@ -21,7 +21,7 @@ _OFF, _MPPT, _THROTTLED, _STANDBY = 1, 4, 5, 8  # St
 _EMPTY, _DISCHARGING, _CHARGING, _FULL, _HOLDING = 2, 3, 4, 5, 6  # ChaSt
 _CONNECTED = 0b111  # connected, available, operating
 _DC_V = 700.0
-_IDLE_W = 1.0  # below this, a converter is at rest
+IDLE_W = 1.0  # below this, a converter is at rest
 
 At = Callable[[], ConnectionPoint]
 
@@ -29,17 +29,9 @@ At = Callable[[], ConnectionPoint]
 def inverter_models(inverter: Inverter, at: At, *, serial: str) -> list[Model]:
     """Models 1, 103 and 120 to 123 of a PV inverter that stands at this connection point."""
     converter = inverter.converter
-
-    def state() -> int:
-        if not converter.connected:
-            return _OFF
-        if converter.curtailed:
-            return _THROTTLED
-        return _MPPT if inverter.available_w > _IDLE_W else _STANDBY
-
     return [
-        _common("PV60", serial),
-        _measurements(converter, at, state),
+        common_model("PV60", serial),
+        _measurements(converter, at, partial(inverter_state, inverter)),
         _nameplate(converter, _PV, {}, {}),
         _settings(converter),
         _status(converter, "PVConn", lambda: inverter.available_w),
@@ -52,15 +44,11 @@ def battery_models(battery: Battery, at: At, *, serial: str) -> list[Model]:
     converter = battery.converter
     parameters = battery.parameters
     rated_w = parameters.converter.rated_w
-
-    def state() -> int:
-        if not converter.connected:
-            return _OFF
-        if converter.curtailed:
-            return _THROTTLED
-        return _MPPT if abs(converter.active_power_w) > _IDLE_W else _STANDBY
-
-    energy = {"WHRtg": _const(parameters.capacity_wh), "MaxChaRte": _const(rated_w), "MaxDisChaRte": _const(rated_w)}
+    energy = {
+        "WHRtg": constant(parameters.capacity_wh),
+        "MaxChaRte": constant(rated_w),
+        "MaxDisChaRte": constant(rated_w),
+    }
     energy_sf = {
         "WHRtg_SF": scale_factor(parameters.capacity_wh, bound=0xFFFE),
         "MaxChaRte_SF": scale_factor(rated_w, bound=0xFFFE),
@@ -68,8 +56,8 @@ def battery_models(battery: Battery, at: At, *, serial: str) -> list[Model]:
     }
     available_w = partial(_discharge_available_w, battery)
     return [
-        _common("BAT30", serial),
-        _measurements(converter, at, state),
+        common_model("BAT30", serial),
+        _measurements(converter, at, partial(battery_state, battery)),
         _nameplate(converter, _STORAGE, energy, energy_sf),
         _settings(converter),
         _status(converter, "StorConn", available_w),
@@ -78,9 +66,27 @@ def battery_models(battery: Battery, at: At, *, serial: str) -> list[Model]:
     ]
 
 
-def _common(model: str, serial: str) -> Model:
+def inverter_state(inverter: Inverter) -> int:
+    """St of models 101 to 103."""
+    return _state(inverter.converter, at_work=inverter.available_w > IDLE_W)
+
+
+def battery_state(battery: Battery) -> int:
+    """St of models 101 to 103."""
+    return _state(battery.converter, at_work=abs(battery.converter.active_power_w) > IDLE_W)
+
+
+def _state(converter: Converter, *, at_work: bool) -> int:
+    if not converter.connected:
+        return _OFF
+    if converter.curtailed:
+        return _THROTTLED
+    return _MPPT if at_work else _STANDBY
+
+
+def common_model(model: str, serial: str) -> Model:
     text = {"Mn": "dergate", "Md": model, "Vr": "1.0", "SN": serial}
-    return Model(1, {name: _const(value) for name, value in text.items()} | {"DA": _const(1)})
+    return Model(1, {name: constant(value) for name, value in text.items()} | {"DA": constant(1)})
 
 
 def _measurements(converter: Converter, at: At, state: Callable[[], int]) -> Model:
@@ -89,7 +95,7 @@ def _measurements(converter: Converter, at: At, state: Callable[[], int]) -> Mod
 
     def power_factor_percent() -> float:
         apparent = apparent_va()
-        return 100.0 if apparent < _IDLE_W else 100.0 * converter.active_power_w / apparent
+        return 100.0 if apparent < IDLE_W else 100.0 * converter.active_power_w / apparent
 
     def current_a() -> float:
         return at().current_a(apparent_va())
@@ -104,12 +110,12 @@ def _measurements(converter: Converter, at: At, state: Callable[[], int]) -> Mod
         "PF": power_factor_percent,
         "WH": lambda: converter.energy_out_wh,
         "DCA": lambda: abs(converter.active_power_w) / _DC_V,
-        "DCV": _const(_DC_V),
+        "DCV": constant(_DC_V),
         "DCW": lambda: converter.active_power_w,
-        "TmpCab": _const(38.0),
+        "TmpCab": constant(38.0),
         "St": state,
-        "Evt1": _const(0),
-        "Evt2": _const(0),
+        "Evt1": constant(0),
+        "Evt2": constant(0),
     }
     values |= dict.fromkeys(("AphA", "AphB", "AphC"), current_a)
     values |= dict.fromkeys(("PPVphAB", "PPVphBC", "PPVphCA"), lambda: at().voltage_v)
@@ -123,9 +129,9 @@ def _nameplate(
     converter: Converter, kind: int, energy: dict[str, Callable[[], Value]], energy_sf: dict[str, int]
 ) -> Model:
     rated_w, rated_va = converter.parameters.rated_w, converter.parameters.rated_va
-    values = {"DERTyp": _const(kind), "WRtg": _const(rated_w), "VARtg": _const(rated_va)} | energy
-    values |= {"ARtg": _const(rated_va / (math.sqrt(3.0) * 400.0))}
-    values |= {"VArRtgQ1": _const(rated_va), "VArRtgQ4": _const(-rated_va)}
+    values = {"DERTyp": constant(kind), "WRtg": constant(rated_w), "VARtg": constant(rated_va)} | energy
+    values |= {"ARtg": constant(rated_va / (math.sqrt(3.0) * 400.0))}
+    values |= {"VArRtgQ1": constant(rated_va), "VArRtgQ4": constant(-rated_va)}
     scales = {"WRtg_SF": scale_factor(rated_w, bound=0xFFFE), "VARtg_SF": scale_factor(rated_va, bound=0xFFFE)}
     return Model(120, values, scales | {"ARtg_SF": -1, "VArRtg_SF": scale_factor(rated_va)} | energy_sf)
 
@@ -135,7 +141,7 @@ def _settings(converter: Converter) -> Model:
     values = {"WMax": rated_w, "VRef": 400.0, "VRefOfs": 0.0, "VAMax": rated_va, "ECPNomHz": 50.0}
     scales = {"WMax_SF": scale_factor(rated_w, bound=0xFFFE), "VAMax_SF": scale_factor(rated_va, bound=0xFFFE)}
     scales |= {"VRef_SF": -1, "VRefOfs_SF": -1, "ECPNomHz_SF": -2}
-    return Model(121, {name: _const(value) for name, value in values.items()}, scales)
+    return Model(121, {name: constant(value) for name, value in values.items()}, scales)
 
 
 def _status(converter: Converter, connection: str, available_w: Callable[[], float]) -> Model:
@@ -145,8 +151,8 @@ def _status(converter: Converter, connection: str, available_w: Callable[[], flo
         return int(fixed_w) | int(fixed_var) << 1
 
     values: dict[str, Callable[[], Value]] = {
-        "PVConn": _const(0),
-        "StorConn": _const(0),
+        "PVConn": constant(0),
+        "StorConn": constant(0),
         connection: lambda: _CONNECTED if converter.connected else 0,
         "ECPConn": lambda: int(converter.connected),
         "ActWh": lambda: converter.energy_out_wh,
@@ -168,7 +174,7 @@ def _controls(converter: Converter) -> Model:
         "VArWMaxPct": lambda: reactive.value,
         "VArPct_RvrtTms": lambda: reactive.revert_s,
         "VArPct_RmpTms": lambda: reactive.ramp_s,
-        "VArPct_Mod": _const(1),
+        "VArPct_Mod": constant(1),
         "VArPct_Ena": lambda: int(reactive.enabled),
     }
     writable = {
@@ -205,24 +211,24 @@ def _storage(battery: Battery) -> Model:
 
     def charge_state() -> int:
         power_w = battery.converter.active_power_w
-        if abs(power_w) > _IDLE_W:
+        if abs(power_w) > IDLE_W:
             return _DISCHARGING if power_w > 0 else _CHARGING
         if battery.soc >= 1.0:
             return _FULL
         return _EMPTY if battery.soc <= parameters.soc_min else _HOLDING
 
     values: dict[str, Callable[[], Value]] = {
-        "WChaMax": _const(rated_w),
-        "WChaGra": _const(100.0),
-        "WDisChaGra": _const(100.0),
+        "WChaMax": constant(rated_w),
+        "WChaGra": constant(100.0),
+        "WDisChaGra": constant(100.0),
         "StorCtl_Mod": lambda: int(charge.enabled) | int(discharge.enabled) << 1,
-        "MinRsvPct": _const(100.0 * parameters.soc_min),
+        "MinRsvPct": constant(100.0 * parameters.soc_min),
         "ChaState": lambda: 100.0 * battery.soc,
         "ChaSt": charge_state,
         "OutWRte": lambda: discharge.value,
         "InWRte": lambda: charge.value,
         "InOutWRte_RvrtTms": lambda: charge.revert_s,
-        "ChaGriSet": _const(1),
+        "ChaGriSet": constant(1),
     }
     scales = {"WChaMax_SF": scale_factor(rated_w, bound=0xFFFE), "WChaDisChaGra_SF": 0, "MinRsvPct_SF": _PERCENT_SF}
     scales |= {"ChaState_SF": _PERCENT_SF, "InOutWRte_SF": _PERCENT_SF}
@@ -247,5 +253,5 @@ def _enable(setting: Setting) -> Writable:
     return Writable(lambda on: setting.enable(bool(on)), 0, 1)
 
 
-def _const(value: Value) -> Callable[[], Value]:
+def constant(value: Value) -> Callable[[], Value]:
     return lambda: value
