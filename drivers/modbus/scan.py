@@ -20,7 +20,6 @@ from drivers.modbus.pdu import NoAnswerError, RefusalError, Request
 from drivers.modbus.rtu import silence_s
 from drivers.modbus.sunspec_fields import text_of
 from drivers.modbus.sunspec_walk import BASES, Ask, MapError, walk
-from gateway.model import Value
 
 LIKELY = (1, 2, 3, 71, 100, 126, 200, 201, 202, 203, 240, 247)
 """Asked first, being settings from the factory: SMA 3 and 126, Kostal 71, Victron 100, Fronius' meters 200 to 240."""
@@ -30,6 +29,8 @@ SETTLE_S = 1.0
 """After connecting: some gateways take the connection at once and drop what comes in their first second."""
 LOSSES_MAX = 3
 """Connections that end in a row without an answer; after that, going on is knocking at a closed door."""
+SILENT_MAX = 5
+"""Requests that a unit leaves unanswered before it is left alone: each costs the line a time-out."""
 SAME_MIN = 4
 """Likely units that all answer as one and the same device: real ones never stand at that many of these at once."""
 
@@ -57,30 +58,33 @@ Answer = bytes | Refused | None
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A register, and what its value must be: `equals`, or a number `within` both bounds."""
+    """A register whose value must be a number within [low, high]."""
 
     register: codec.Register
-    equals: Value | None = None
-    within: tuple[float, float] | None = None
+    low: float
+    high: float
 
     def fits(self, answer: Answer) -> bool:
         if not isinstance(answer, bytes):
             return False
         (value,) = codec.decoder([self.register], self.register.address)(answer)
-        if self.within is None or value is None or isinstance(value, str):
-            return value is not None and value == self.equals
-        return self.within[0] <= value <= self.within[1]
+        return isinstance(value, int | float) and self.low <= value <= self.high
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What tells a device of a profile from others: every check fits; `checks` is never empty."""
+    """
+    What tells a device of a profile from others: every check fits, and there is one at least.
+
+    `on_sunspec`: the profile adds to what a SunSpec device says of itself, and fits no other.
+    """
 
     profile: str
     vendor: str
     model: str
     role: Role
     checks: tuple[Check, ...]
+    on_sunspec: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +93,7 @@ class Device:
     What answered as one unit.
 
     `profile` is what a site file can name for it, None when its points are not known; `others` are further profiles
-    that fit as well. `models` are its SunSpec models; `note` says why these cannot be read.
+    that fit, with no more checks. `models` are its SunSpec models; `note` says why these cannot be read.
     """
 
     unit: int
@@ -154,12 +158,11 @@ def identify(
     """What a unit is, which answered; `known` is what it has been asked already, and is not asked again."""
     answers = dict(known)
     device = yield from _sunspec(unit, answers)
-    if device.profile is not None:
-        return device
-    fitting = yield from _fitting(unit, answers, signatures)
+    candidates = [each for each in signatures if each.on_sunspec == (device.profile is not None)]
+    fitting = yield from _fitting(unit, answers, candidates)
     if not fitting:
         return device
-    first, *others = fitting
+    first, *others = sorted(fitting, key=lambda each: len(each.checks), reverse=True)
     return replace(
         device,
         profile=first.profile,
@@ -172,7 +175,8 @@ def identify(
 
 def _ask(request: Request, answers: dict[Request, Answer]) -> Generator[Request, Answer, Answer]:
     if request not in answers:
-        answers[request] = yield request
+        silent = sum(answer is None for answer in answers.values())
+        answers[request] = (yield request) if silent < SILENT_MAX else None
     return answers[request]
 
 

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
 import click
@@ -19,11 +18,9 @@ from drivers.base import ConnectionLost
 from drivers.modbus.config import RTU_UNIT_MAX
 from drivers.modbus.connect import connect
 from drivers.modbus.endpoint import BAUDRATES, Network, SerialLine, parse_line
-from drivers.modbus.points import ModbusPoint
 from drivers.modbus.scan import Check, Device, Signature, Survey, pace, run
 from gateway.commands.common import NOT_READ, table
 from gateway.config import profiles
-from gateway.config.document import read
 
 INTERRUPTED = 130
 """What a shell says of a command that Ctrl-C ended: 128 and the signal's number."""
@@ -143,16 +140,11 @@ def signatures() -> tuple[Signature, ...]:
     for name in profiles.names():
         if name == profiles.BUILT_IN:
             continue
-        profile = read(profiles.data_dir() / "profiles" / f"{name}.yaml", {}).data
-        if checks := tuple(_check(entry) for entry in profile.get("identify", ())):
-            found.append(Signature(name, profile["vendor"], profile["model"], profile["role"], checks))
+        profile = profiles.load(name)
+        if checks := tuple(Check(mark.register_of("scan"), *mark.bounds) for mark in profile.identify):
+            on_sunspec = profile.extends == profiles.BUILT_IN
+            found.append(Signature(name, profile.vendor, profile.model, profile.role, checks, on_sunspec))
     return tuple(found)
-
-
-def _check(entry: dict[str, Any]) -> Check:
-    point = {"name": "identify"} | {key: value for key, value in entry.items() if key not in {"equals", "range"}}
-    within = tuple(entry["range"]) if "range" in entry else None
-    return Check(ModbusPoint.model_validate(point).register_of("scan"), entry.get("equals"), within)
 
 
 def _refuse_to_overwrite(path: Path, force: bool) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -76,8 +78,8 @@ def signature(name: str, *checks: Check) -> Signature:
     return Signature(name, "Maker", name.upper(), "meter", checks)
 
 
-def check(address: int, type_: Any = "uint16", space: Any = "input", **accepted: Any) -> Check:
-    return Check(Register(point="scan.identify", space=space, address=address, type=type_), **accepted)
+def check(address: int, low: float, high: float, type_: Any = "uint16", space: Any = "input") -> Check:
+    return Check(Register(point="scan.mark", space=space, address=address, type=type_), low, high)
 
 
 @given(st.sets(st.integers(1, 255)))
@@ -159,14 +161,14 @@ WORDS = {("input", 10): 0x4366, ("input", 11): 0x8000, ("input", 20): 77, ("hold
 @pytest.mark.parametrize(
     ("checks", "fits"),
     [
-        pytest.param([check(20, equals=77)], True, id="equal"),
-        pytest.param([check(20, equals=78)], False, id="another number"),
-        pytest.param([check(20, space="holding", equals=78)], True, id="equal, holding"),
-        pytest.param([check(10, "float32", within=(180.0, 260.0))], True, id="within"),
-        pytest.param([check(10, "float32", within=(300.0, 400.0))], False, id="out of range"),
-        pytest.param([check(20, within=(77, 77))], True, id="both edges belong"),
-        pytest.param([check(20, equals=77), check(10, "float32", within=(0, 1))], False, id="one of two"),
-        pytest.param([check(21, equals=0)], False, id="refused"),
+        pytest.param([check(20, 77, 77)], True, id="equal"),
+        pytest.param([check(20, 78, 78)], False, id="another number"),
+        pytest.param([check(20, 78, 78, space="holding")], True, id="equal, holding"),
+        pytest.param([check(10, 180.0, 260.0, "float32")], True, id="within"),
+        pytest.param([check(10, 300.0, 400.0, "float32")], False, id="out of range"),
+        pytest.param([check(20, 77, 77)], True, id="both edges belong"),
+        pytest.param([check(20, 77, 77), check(10, 0, 1, "float32")], False, id="one of two"),
+        pytest.param([check(21, 0, 0)], False, id="refused"),
     ],
 )
 def test_a_profile_fits_when_every_one_of_its_checks_does(checks: list[Check], fits: bool) -> None:
@@ -176,22 +178,48 @@ def test_a_profile_fits_when_every_one_of_its_checks_does(checks: list[Check], f
     assert device == (expected if fits else Device(unit=5))
 
 
-def test_of_several_profiles_that_fit_the_first_is_taken_and_the_others_are_named() -> None:
+def test_of_several_profiles_that_fit_the_one_with_most_checks_is_taken_and_the_others_are_named() -> None:
     result = survey(
         Bus({5: WORDS}),
         {5},
-        signature("no", check(20, equals=1)),
-        signature("yes", check(20, equals=77)),
-        signature("also", check(20, within=(0, 100))),
+        signature("no", check(20, 1, 1), check(20, 2, 2), check(20, 3, 3)),
+        signature("rough", check(20, 0, 100)),
+        signature("exact", check(20, 77, 77), check(10, 180, 260, "float32")),
+        signature("also", check(20, 77, 77)),
     )
 
-    assert (only(result).profile, only(result).others) == ("yes", ("also",))
+    assert (only(result).profile, only(result).others) == ("exact", ("rough", "also"))
+
+
+def test_a_profile_that_adds_to_sunspec_is_for_a_sunspec_device_and_no_other() -> None:
+    register = {("input", 20): 77}
+    adds = replace(signature("adds", check(20, 77, 77)), on_sunspec=True)
+    bus = Bus({1: sunspec(COMMON, INVERTER) | register, 2: register, 3: sunspec(COMMON, INVERTER)})
+    result = survey(bus, {1, 2, 3}, adds)
+
+    assert [device.profile for device in result.found] == ["adds", None, "sunspec"]
+    assert result.found[0].manufacturer == "Vendor"
+
+
+def test_a_unit_that_keeps_silent_again_and_again_is_left_alone() -> None:
+    answers = iter([Refused(2)])
+    asked: list[Request] = []
+    run = Survey([5], [signature(f"p{at}", check(at, 0, 1)) for at in range(50)])
+    steps = run.steps()
+    with suppress(StopIteration):
+        answer: Answer = None
+        while True:
+            asked.append(steps.send(answer))
+            answer = next(answers, None)
+
+    assert run.found == [Device(unit=5)]
+    assert len(asked) == 1 + scan.SILENT_MAX
 
 
 def test_a_profile_is_looked_for_where_the_sunspec_map_cannot_be_read_and_not_where_it_can() -> None:
     register = {("input", 20): 77}
     bus = Bus({1: sunspec(COMMON, UNREADABLE) | register, 2: sunspec(COMMON, INVERTER) | register})
-    first, second = survey(bus, {1, 2}, signature("x", check(20, equals=77))).found
+    first, second = survey(bus, {1, 2}, signature("x", check(20, 77, 77))).found
 
     assert (first.profile, first.manufacturer, first.models) == ("x", "Vendor", (1, 307))
     assert second.profile == "sunspec"
@@ -207,7 +235,7 @@ def test_a_profile_is_looked_for_where_the_sunspec_map_cannot_be_read_and_not_wh
 )
 def test_a_unit_is_asked_a_few_times_never_twice_the_same_and_only_to_be_read(unit: Any) -> None:
     bus = Bus({9: unit})
-    checks = [check(20, equals=1), check(20, equals=2), check(10, "float32", within=(0, 1))]
+    checks = [check(20, 1, 1), check(20, 2, 2), check(10, 0, 1, "float32")]
     survey(bus, {9}, *(signature(f"p{number}", each) for number, each in enumerate(checks)))
 
     assert max(Counter(bus.asked).values()) == 1
