@@ -59,9 +59,7 @@ def parse_bits(text: object) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,2})(?:-(\d{1,2}))?", str(text))
     lowest, highest = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
     if lowest > highest:
-        raise ValueError(
-            f"should be a bit like 4, or a range from the lowest to the highest bit like 0-3, found {text!r}"
-        )
+        raise ValueError(f"should be a bit like 4, or the lowest and the highest bit like 0-3, found {text!r}")
     return lowest, highest
 
 

@@ -71,15 +71,16 @@ def load_of(line: Driver) -> float:
 
 
 def overloads(site: Site, lines: Sequence[Driver], site_file: Path) -> Iterator[Fault]:
-    """Lines that cannot be read as often as asked, each at its first device."""
+    """Lines that cannot be read as often as asked, each at the device that takes most of it."""
     where = places(site_file)
     index = {device.id: number for number, device in enumerate(site.devices)}
     for line in lines:
         load = load_of(line)
         if load > LOAD_MAX:
-            first = min(index[planned.device] for planned in line.plan())
-            message = f"the line would be loaded to {load:.0%}; raise poll, or read fewer points"
-            yield where.place(("devices", first, "endpoint")).fault(message)
+            most = max(line.plan(), key=lambda planned: planned.load)
+            message = f"{line.name} would be loaded to {load:.0%}, {most.device} alone to {most.load:.0%}"
+            place = where.place(("devices", index[most.device], "poll"))
+            yield place.fault(f"{message}; raise poll, or read fewer points")
 
 
 def line_warnings(lines: Sequence[Driver]) -> Iterator[str]:

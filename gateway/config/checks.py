@@ -46,7 +46,28 @@ def _unique_units(document: Document, devices: Devices) -> Iterator[Fault]:
     lines: dict[Steps, Any] = {
         ("devices", index, "endpoint"): (device.address, device.unit) for index, device in devices.items()
     }
-    yield from _repeated(document, lines, lambda line: f"unit {line[1]} at {line[0][0]}:{line[0][1]} is taken")
+    told = {(device.address, device.unit): str(device.line).partition("://")[2] for device in devices.values()}
+    yield from _repeated(document, lines, lambda line: f"unit {line[1]} at {told[line]} is taken")
+
+
+def _lines_agree(document: Document, devices: Devices) -> Iterator[Fault]:
+    """One connection has one speed and one certificate, whatever its devices say."""
+    first: dict[Any, int] = {}
+    for index, device in devices.items():
+        owner = devices[first.setdefault(device.address, index)]
+        for key, differs in (("endpoint", device.line != owner.line), ("tls", device.tls != owner.tls)):
+            if differs:
+                message = f"should be as for the device {owner.id!r} on the same line, found another"
+                yield document.place(("devices", index, key)).fault(message)
+
+
+def _answers_fit(document: Document, devices: Devices) -> Iterator[Fault]:
+    for index, device in devices.items():
+        longest = device.quirks.max_registers
+        for number, point in enumerate(device.points):
+            if (size := point.register_of(device.id).size) > longest:
+                message = f"needs {size} registers in one answer, quirks.max_registers of {device.id!r} is {longest}"
+                yield document.place(("devices", index, "points", number)).fault(message)
 
 
 def _repeated(document: Document, values: Mapping[Steps, Any], message: Callable[[Any], str]) -> Iterator[Fault]:
@@ -109,4 +130,13 @@ def _deadbands_fit(document: Document, devices: Devices) -> Iterator[Fault]:
             yield document.place(steps).fault(f"{message}; give a share like 0.5%, or name the points more narrowly")
 
 
-_RULES = (_unique_ids, _unique_units, _named_devices_exist, _pcc_measures_power, _report_patterns_match, _deadbands_fit)
+_RULES = (
+    _unique_ids,
+    _unique_units,
+    _lines_agree,
+    _answers_fit,
+    _named_devices_exist,
+    _pcc_measures_power,
+    _report_patterns_match,
+    _deadbands_fit,
+)

@@ -299,8 +299,9 @@ def test_check_refuses_a_line_above_100_percent(site_file: Path, lines: Callable
     result = dergate("check", site_file)
 
     assert result.exit_code == 2
+    load = "fake line would be loaded to 130%, pcc alone to 130%"
     assert result.stderr.splitlines() == [
-        f"{site_file}:7:15: devices[1].endpoint: the line would be loaded to 130%; raise poll, or read fewer points",
+        f"{site_file}:5:5: devices[1].poll: {load}; raise poll, or read fewer points",
         f"{site_file}: 1 fault",
     ]
 

@@ -53,6 +53,22 @@ POINTS = DEVICE + "    points:\n"
 UPLINK = "uplinks:\n  - id: dso\n    type: mqtt\n    url: mqtts://mqtt.example\n"
 POWER = '{name: active_power, register: "input:52", type: float32, unit: W}'
 
+BUS = f"""\
+  - id: m1
+    driver: modbus
+    endpoint: rtu:///dev/ttyUSB0
+    role: meter
+    unit: 3
+    profile: sunspec
+  - id: m2
+    driver: modbus
+    endpoint: rtu:///dev/ttyUSB0?baudrate=9600
+    role: meter
+    unit: 2
+    points:
+      - {POWER}
+"""
+
 
 @pytest.mark.parametrize(
     ("added", "line"),
@@ -196,6 +212,16 @@ POWER = '{name: active_power, register: "input:52", type: float32, unit: W}'
             id="same-endpoint-and-unit",
         ),
         pytest.param(
+            BUS.replace("baudrate=9600", "baudrate=19200"),
+            "16:15: devices[2].endpoint: should be as for the device 'm1' on the same line, found another",
+            id="two-speeds-on-one-line",
+        ),
+        pytest.param(
+            BUS.replace("unit: 2", "quirks: {max_registers: 1}"),
+            "20:9: devices[2].points[0]: needs 2 registers in one answer, quirks.max_registers of 'm2' is 1",
+            id="value-longer-than-an-answer",
+        ),
+        pytest.param(
             POINTS + "      - {name: p, register: 52, type: float32}",
             "13:29: devices[1].points[0].register: should be holding:N, input:N, coil:N or "
             "discrete:N with the wire address N from 0 to 65535, found 52",
@@ -204,7 +230,7 @@ POWER = '{name: active_power, register: "input:52", type: float32, unit: W}'
         pytest.param(
             POINTS + f"      - {POWER.replace('float32', 'float')}",
             "13:58: devices[1].points[0].type: 'float' is not one of 'int16', 'uint16', "
-            "'int32', 'uint32', 'int64', 'uint64', 'float32', 'float64', 'bool'",
+            "'int32', 'uint32', 'int64', 'uint64', 'float32', 'float64', 'bcd16', 'bcd32', 'bool', 'string'",
             id="point-type",
         ),
         pytest.param(
@@ -336,7 +362,9 @@ def test_values_below_keys_that_hold_secrets_are_not_shown(faults: Faults, minim
 def test_what_a_variable_stands_for_is_not_shown(faults: Faults, minimal: str) -> None:
     added = DEVICE.replace("tcp://192.168.1.21", "${WHERE}") + "    rated_power: ${WHERE}\n"
 
-    forms = "tcp://host[:port], rtu:///dev/ttyUSB0?baudrate=9600&parity=N, rtu-over-tcp://host[:port] or tls://host[:port]"
+    forms = (
+        "tcp://host[:port], rtu:///dev/ttyUSB0?baudrate=9600&parity=N, rtu-over-tcp://host[:port] or tls://host[:port]"
+    )
     sentence = "should be a value with its unit, like 800W, 60kW or 1.5MW"
     assert faults(minimal + added, {"WHERE": "hunter2"}) == [
         f"site.yaml:10:15: devices[1].endpoint: should be {forms}, found ${{WHERE}}",
