@@ -71,7 +71,8 @@ def parse(received: bytes, request: Request) -> Answer:
     pdu = received[1:]
     refused = pdu[:1] == bytes((function | 0x80,))
     if not refused and pdu[: len(request.head)] != request.head[: len(pdu)]:
-        if received == frame(unit, request.pdu)[: len(received)]:
+        sent = frame(unit, request.pdu)
+        if received[: len(sent)] == sent[: len(received)]:
             return WrongAnswerError("the request itself came back: the adapter echoes, which echo=true accounts for")
         return WrongAnswerError(
             f"function {function} was asked: expected an answer beginning {request.head.hex(' ')}, "
