@@ -119,6 +119,7 @@ class Survey:
         found: In the order in which they were asked.
         gateway: Whether a gateway said that it reaches no unit of some number.
         any_unit: Whether the device answers to every unit id as the same one; the rest was then not asked.
+        late: Whether answers came after their time-out, so that units may have been missed.
     """
 
     units: Sequence[int]
@@ -128,6 +129,7 @@ class Survey:
     found: list[Device] = field(default_factory=list)
     gateway: bool = False
     any_unit: bool = False
+    late: bool = False
 
     def steps(self) -> Generator[Request, Answer, None]:
         """Yields what to ask, and is sent each answer."""
@@ -252,7 +254,9 @@ def _printable(text: str) -> str:
 
 
 class Line(Protocol):
-    """What a scan needs of a connection; drivers.modbus.link.Link is one."""
+    """What a scan needs of a connection; drivers.modbus.link.Link is one, and says what `unanswered` is."""
+
+    unanswered: int
 
     async def request(self, request: Request, timeout_s: float) -> bytes: ...
 
@@ -286,8 +290,12 @@ async def run(
         try:
             while request is not None:
                 progress()
+                unanswered = line.unanswered
                 answer = await _answer(line, request, timeout_s)
-                losses = losses if answer is None else 0
+                if answer is not None:
+                    losses = 0
+                elif 0 < line.unanswered <= unanswered:  # something came between two time-outs
+                    survey.late = True
                 request = _following(steps, answer)
         except ConnectionLost:
             losses += 1

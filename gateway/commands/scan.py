@@ -157,7 +157,7 @@ def _refuse_to_overwrite(path: Path, force: bool) -> None:
 
 def _carry_out(survey: Survey, line: Network | SerialLine, timeout_s: float) -> tuple[str, bool]:
     """Why the connection was lost, or nothing; and whether Ctrl-C ended the scan."""
-    progress = _Progress(survey)
+    progress = Progress(survey)
     try:
         asyncio.run(run(survey, lambda: connect(line, pace(line, timeout_s)), timeout_s, progress))
     except ConnectionLost as error:
@@ -180,7 +180,7 @@ def _reason(error: ConnectionLost) -> str:
     return text if code is None else f"{peer}: {os.strerror(code).lower()}"
 
 
-class _Progress:
+class Progress:
     """How far a scan is, on stderr: one line that changes in a terminal, else a line every now and then."""
 
     def __init__(self, survey: Survey) -> None:
@@ -212,10 +212,12 @@ def _remarks(endpoint: str, survey: Survey, lost: str, interrupted: bool) -> Ite
     hint = WIRING if endpoint.startswith("rtu:") else ONE_CLIENT
     if interrupted:
         yield f"interrupted: {survey.asked} of {len(survey.units)} units were asked"
-    elif lost and survey.asked:
+    elif lost and survey.found:
         yield f"{lost}; ended at unit {survey.at}, {survey.asked} of {len(survey.units)} units were asked"
     elif lost:
         yield lost if endpoint.startswith("rtu:") else f"{lost}; {ONE_CLIENT}"
+    elif survey.late:
+        yield f"{endpoint}: answers came after their time-out, and units may be missing; scan again with more --timeout"
     elif not survey.found and survey.gateway:
         yield f"{endpoint}: a gateway answers, and reaches none of {len(survey.units)} units behind it"
     elif not survey.found:

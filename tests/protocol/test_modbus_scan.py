@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import struct
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -16,12 +17,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from drivers.modbus import scan
+from drivers.modbus.rtu import frame
 from gateway import cli
 from hil.faces.meter import MeterRegisters
-from hil.faces.modbus import MemoryRegisters, ModbusFace, Registers
+from hil.faces.modbus import MemoryRegisters, ModbusFace, ModbusFault, Registers
 from hil.faces.sunspec import SunSpecRegisters
 from hil.faces.sunspec_devices import battery_models, inverter_models
 from hil.site import SimulatedSite
+from tests.protocol.serial_peers import ScriptedLine
 
 DEADLINE_S = 20.0
 REQUESTS_MAX = 60
@@ -155,6 +158,17 @@ async def test_a_peer_that_accepts_and_keeps_silent_is_one_line_and_exit_3() -> 
         assert face.connections == 1
 
 
+async def test_answers_that_come_after_the_time_out_are_told_from_silence() -> None:
+    """A gateway before a slow serial line: what it answers late belongs to no request any more."""
+    async with one_gateway() as face:
+        face.delay_s = 0.15
+        result = await dergate("scan", f"127.0.0.1:{face.port}", "--unit", "1-5", "--timeout", "0.1")
+
+    assert (result.exit_code, result.stdout) == (3, "")
+    (sentence,) = result.stderr.splitlines()
+    assert "answers came after their time-out" in sentence
+
+
 async def test_a_gateway_with_nobody_behind_it_is_one_line_and_exit_3() -> None:
     async with CountingFace({}) as face:
         result = await dergate("scan", f"127.0.0.1:{face.port}", "--unit", "1-5")
@@ -171,6 +185,34 @@ async def test_a_serial_line_that_is_not_there_is_one_line_and_exit_3(tmp_path: 
     assert (result.exit_code, result.stdout) == (3, "")
     (sentence,) = result.stderr.splitlines()
     assert str(tmp_path / "ttyUSB0") in sentence
+
+
+async def test_a_serial_line_is_scanned_as_a_network_is(tmp_path: Path) -> None:
+    plant = SimulatedSite().plant
+    registers = SunSpecRegisters(inverter_models(plant.inverter, lambda: plant.point, serial="SIM-RTU"))
+
+    async def answer(request: bytes, line: ScriptedLine) -> None:
+        unit, function = request[:2]
+        if unit != 2:
+            return
+        try:
+            address, count = struct.unpack(">HH", request[2:6])
+            words = registers.read("holding" if function == 3 else "input", address, count)
+        except ModbusFault as fault:
+            line.write(frame(unit, bytes((function | 0x80, fault.code))))
+        else:
+            line.write(frame(unit, struct.pack(f">BB{count}H", function, 2 * count, *words)))
+
+    path = tmp_path / "site.yaml"
+    async with ScriptedLine(tmp_path / "ttyUSB0", answer) as line:
+        words = ("scan", line.path, "--unit", "1-3", "--timeout", "0.1", "--baudrate", "115200", "--write", path)
+        written = await dergate(*words)
+        read = await dergate("read", path, "inv1.active_power", "--json")
+
+    assert written.exit_code == 0, written.output
+    assert "SIM-RTU" in written.stdout
+    assert read.exit_code == 0, read.output
+    assert "inv1.active_power" in json.loads(read.stdout)
 
 
 async def test_ctrl_c_shows_what_was_found_so_far_and_exits_130() -> None:

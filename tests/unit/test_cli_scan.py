@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -264,3 +266,44 @@ def test_each_profile_with_marks_is_looked_for() -> None:
     found = command.signatures()
     assert {signature.profile for signature in found} == marked
     assert all(check.low <= check.high for signature in found for check in signature.checks)
+
+
+@pytest.mark.parametrize(
+    ("terminal", "every_s", "shown"),
+    [
+        pytest.param(
+            True,
+            10,
+            "\runit 1 (1 of 2), 0 found\x1b[K\runit 2 (2 of 2), 1 found\x1b[K\r\x1b[K",
+            id="a terminal: one line that changes, and is gone in the end",
+        ),
+        pytest.param(False, 10, "", id="a log: nothing of a short scan"),
+        pytest.param(
+            False,
+            0,
+            "unit 1 (1 of 2), 0 found\n" * 2 + "unit 2 (2 of 2), 1 found\n",
+            id="a log: a line once the time is up",
+        ),
+    ],
+)
+async def test_progress_is_on_stderr(
+    terminal: bool,
+    every_s: float,
+    shown: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(command, "PROGRESS_S", every_s)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    monkeypatch.setattr(click.utils, "should_strip_ansi", lambda *_: False)
+    survey = Survey((1, 2), at=1)
+    progress = command.Progress(survey)
+    progress()
+    progress()
+    survey.at, survey.asked = 2, 1
+    survey.found.append(INVERTER)
+    progress()
+    progress.clear()
+
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", shown)

@@ -265,6 +265,7 @@ class FakeLine:
     def __init__(self, bus: Bus, ends: Callable[[Request], bool], is_open: list[FakeLine]) -> None:
         self._bus, self._ends, self._open = bus, ends, is_open
         is_open.append(self)
+        self.unanswered = 0
 
     async def request(self, request: Request, timeout_s: float) -> bytes:
         if self._ends(request):
@@ -273,6 +274,7 @@ class FakeLine:
         if isinstance(answer, Refused):
             raise RefusalError(answer.code)
         if answer is None:
+            self.unanswered += 1
             raise NoAnswerError(f"no answer within {timeout_s} s")
         return answer
 
@@ -308,6 +310,7 @@ async def test_a_scan_is_one_connection() -> None:
     run, opened, why = await carried_out(Bus({1: sunspec(COMMON, INVERTER), 5: 2}), range(1, 11), lambda _: False)
 
     assert ([device.unit for device in run.found], run.asked, opened, why) == ([1, 5], 10, 1, "")
+    assert not run.late
 
 
 async def test_a_unit_at_which_the_connection_ends_is_passed_over_on_a_new_one() -> None:
