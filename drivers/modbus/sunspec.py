@@ -23,7 +23,8 @@ from gateway.model import Measurement, Nameplate, Point, Quality
 
 _DESCRIBING = (1, 120, 121, 702)
 """Read once, for the nameplate."""
-_CONTROLLER_HEARTBEAT = 5  # in model 715, two registers
+_STANDING_ALONE = {701, 713, 802, 124, *models.INVERTERS, *models.METERS}
+"""The models that are a device; the others only say more of one."""
 _LOCAL = 1
 
 Steps = Generator[Ask, bytes | None, "Found"]
@@ -75,7 +76,7 @@ def discover(device: str, *, meter: bool, max_age: float, without: Container[str
     chain = yield from walk()
     first = {model.id: model for model in reversed(chain)}
     readings = _readings(chain, meter=meter)
-    if not readings:
+    if not _STANDING_ALONE & readings.keys():
         listed = ", ".join(str(model.id) for model in chain)
         raise MapError(f"no model with readings (101-103, 111-113, 201-204, 211-214, 701, 713, 802, 124) in: {listed}")
     content: dict[int, bytes] = {}
@@ -94,6 +95,7 @@ def discover(device: str, *, meter: bool, max_age: float, without: Container[str
     blocks = [_block(device, part, authority) for part in parts]
     if any(part.model.id == 715 for part in parts):
         authority.local = _is_local(content[715])
+    beat = value_of(models.CONTROLLER_HEARTBEAT, content.get(715, b""))
     common = content.get(1, b"")
     nameplate = Nameplate(
         device,
@@ -109,7 +111,7 @@ def discover(device: str, *, meter: bool, max_age: float, without: Container[str
         nameplate,
         tuple(blocks),
         {each.point: (each, block) for part, block in zip(parts, blocks, strict=True) for each in part.controls},
-        first[715].address + _CONTROLLER_HEARTBEAT if len(content.get(715, b"")) >= 2 * 7 else None,
+        None if beat is None else first[715].address + models.CONTROLLER_HEARTBEAT.offset,
     )
 
 

@@ -104,6 +104,7 @@ _DER_AC = (
     Field("throttling", "%", 110, "uint16"),
 )
 LOCAL_CONTROL = Field("local_control", "", 2, "uint16")
+CONTROLLER_HEARTBEAT = Field("ControllerHb", "", 5, "uint32")
 
 INVERTERS: dict[int, tuple[Field, ...]] = dict.fromkeys((101, 102, 103), _INVERTER) | dict.fromkeys(
     (111, 112, 113), _INVERTER_FLOAT

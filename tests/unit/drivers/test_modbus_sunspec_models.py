@@ -73,6 +73,7 @@ PLACED: list[tuple[int, Field, str]] = [
     *((number, field, foreign(number, field.name)) for number, fields in READINGS.items() for field in fields),
     *((number, field, field.name) for table in _RATINGS for number, field in table.items()),
     (124, models.STORAGE_POWER, "WChaMax"),
+    (715, models.CONTROLLER_HEARTBEAT, "ControllerHb"),
     *(
         (160, field, f"module{n}.{theirs}")
         for n in (1, 3)
