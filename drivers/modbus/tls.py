@@ -42,4 +42,5 @@ def reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         what = (error.reason or str(error)).replace("_", " ").lower()
         return f"the device refused our certificate or our TLS: {what}" if "alert" in what else f"TLS: {what}"
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    # asyncio has no words for a peer that closes in the middle of a handshake.
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or "closed by the device"
