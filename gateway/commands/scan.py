@@ -21,6 +21,7 @@ from drivers.modbus.endpoint import BAUDRATES, Network, SerialLine, parse_line
 from drivers.modbus.scan import Check, Device, Signature, Survey, pace, run
 from gateway.commands.common import NOT_READ, table
 from gateway.config import profiles
+from gateway.config.models import DER_ROLES
 
 INTERRUPTED = 130
 """What a shell says of a command that Ctrl-C ended: 128 and the signal's number."""
@@ -326,6 +327,8 @@ def _entry(endpoint: str, device: Device, name: str) -> Iterator[str]:
     yield f"  endpoint: {endpoint}"
     yield f"  unit: {device.unit}"
     yield _marked(f"  role: {device.role or 'meter'}") + "pv | battery | meter | load | generator"
+    if device.role in DER_ROLES and device.rated_power_w is None:
+        yield _marked("  # rated_power: 60kW") + "its nameplate, which it does not say itself"
     if device.profile is not None:
         yield f"  profile: {device.profile}"
         return

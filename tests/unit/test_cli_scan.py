@@ -260,6 +260,13 @@ def test_what_an_installer_has_to_fill_in_is_marked() -> None:
         assert "# <- your value" in line
 
 
+@pytest.mark.parametrize(
+    ("device", "asked"), [(INVERTER, False), (BATTERY, True), (METER, False)], ids=["says it", "does not", "no DER"]
+)
+def test_a_nameplate_is_asked_for_where_a_der_does_not_say_it(device: Device, asked: bool) -> None:
+    assert ("  # rated_power: 60kW" in command.starter(ENDPOINT, [device])) is asked
+
+
 def test_each_profile_with_marks_is_looked_for() -> None:
     marked = {name for name in profiles.names() if name != "sunspec" and profiles.load(name).identify}
 
