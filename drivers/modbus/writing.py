@@ -116,7 +116,7 @@ class PointWriter:
         wanted, held = codec.decode_words(self._register, words), self._value(data)
         if self._how.tolerance is None or isinstance(wanted, str | None) or isinstance(held, str | None):
             return False
-        return abs(wanted - held) <= self._how.tolerance
+        return abs(wanted - held) <= self._how.tolerance * (1 + 1e-9)  # 60 - 59.8 is not 0.2, but nearly
 
     def _value(self, data: bytes) -> Value | None:
         return self._block.decode(data)[0].value

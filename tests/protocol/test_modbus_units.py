@@ -129,6 +129,75 @@ async def test_periods_of_one_device_are_kept_apart() -> None:
             assert planned.requests == ("holding 7 every 20 ms", "holding 8 every 3600 s")
 
 
+async def test_a_fast_point_does_not_wait_for_all_of_a_slow_turn() -> None:
+    """Of what is due, the value that would be too old first is read first: not 40 requests of the slow turn."""
+    slow = range(100, 140)
+    asked: list[int] = []
+    registers = MemoryRegisters(holding={7: 7} | {at * 10: at for at in slow})
+    read = registers.read
+
+    def listen(space: str, address: int, number: int) -> list[int]:
+        asked.append(address)
+        return read(space, address, number)
+
+    registers.read = listen  # type: ignore[method-assign]  # a spy
+    points = [{"name": "fast", "register": "holding:7", "type": "uint16", "poll": "1ms"}]
+    points += [{"name": f"s{at}", "register": f"holding:{at * 10}", "type": "uint16", "poll": "1h"} for at in slow]
+    async with ModbusFace({1: registers}) as face:
+        face.delay_s = 0.002
+        (driver,) = line(face.port, 1, points=points)
+        async with running(driver) as watch:
+            await watch.until(lambda: count(watch, "u1.s139") == 1)
+
+    assert len(asked) > 2 * len(slow)
+    assert asked[:20].count(7) >= 9
+    assert {asked.count(at * 10) for at in slow} == {1}
+
+
+async def test_a_device_that_answers_for_one_point_at_a_time_is_asked_so() -> None:
+    points = [{"name": f"r{at}", "register": f"holding:{at}", "type": "uint16"} for at in (7, 8)]
+    async with ModbusFace({1: MemoryRegisters(holding={7: 7, 8: 8})}) as face:
+        (driver,) = line(face.port, 1, points=points, quirks={"one_point": True})
+        async with running(driver) as watch:
+            await watch.until(lambda: watch.value("u1.r7") == 7 and watch.value("u1.r8") == 8)
+
+            assert all(len(batch) == 1 for batch in watch.batches)
+
+
+async def test_an_answer_is_never_longer_than_the_device_gives() -> None:
+    class Short(MemoryRegisters):
+        def read(self, space: str, address: int, number: int) -> list[int]:
+            if number > 5:
+                raise ModbusFault(3)
+            return super().read(space, address, number)
+
+    points = [{"name": f"r{at}", "register": f"holding:{at}", "type": "uint16"} for at in range(12)]
+    async with ModbusFace({1: Short(holding={at: at for at in range(12)})}) as face:
+        (driver,) = line(face.port, 1, points=points, quirks={"max_registers": 5})
+        async with running(driver) as watch:
+            await watch.until(lambda: watch.value("u1.r11") == 11)
+
+            assert {each.quality for each in watch.measurements} == {Quality.GOOD}
+            assert len(driver.plan()[0].requests) == 3
+
+
+async def test_texts_words_and_bits_are_emitted_as_such() -> None:
+    points = [
+        {"name": "serial", "register": "holding:0", "type": "string", "length": 3},
+        {"name": "state", "register": "holding:3", "type": "uint16", "enumeration": {0: "off", 1: "on"}},
+        {"name": "alarm", "register": "holding:4", "type": "uint16", "bits": "4"},
+        {"name": "energy", "register": "holding:5", "type": "bcd32", "unit": "Wh", "scale": 1000},
+    ]
+    holding = {0: 0x534E, 1: 0x3137, 2: 0, 3: 1, 4: 0x10, 5: 0x0012, 6: 0x3456}
+    async with ModbusFace({1: MemoryRegisters(holding=holding)}) as face:
+        (driver,) = line(face.port, 1, points=points)
+        async with running(driver) as watch:
+            await watch.until(lambda: watch.latest("u1.energy") is not None)
+
+            values = [watch.value(f"u1.{name}") for name in ("serial", "state", "alarm", "energy")]
+            assert values == ["SN17", "on", True, 123456000]
+
+
 @pytest.mark.parametrize(("role", "requests"), [("meter", 1), ("pv", 2), ("battery", 3)])
 def test_the_plan_counts_what_a_sunspec_device_is_likely_to_have(role: str, requests: int) -> None:
     (driver,) = line(502, 1, role=role, profile="sunspec", points=[], poll="1s")
