@@ -46,7 +46,8 @@ class Mark(ModbusPoint):
     @model_validator(mode="after")
     def _says_what_it_expects(self) -> Self:
         if (self.equals is None) == (self.range is None):
-            raise ValueError("should have either equals or range")
+            found = "neither" if self.range is None else "both"
+            raise ValueError(f"should have either equals or range, found {found}")
         if self.range is not None and self.range[0] > self.range[1]:
             raise ValueError(f"range should rise, found {self.range[0]:g} to {self.range[1]:g}")
         return self

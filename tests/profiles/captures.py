@@ -26,20 +26,25 @@ PROFILES = sorted(set(names()) - {BUILT_IN})
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A set-point and the words that have to stand in the device after it."""
+    """A set-point, the words that have to stand in the device after it, and those after it is taken out of force."""
 
     point: str
     value: float
     registers: dict[str, list[int]]
+    released: dict[str, list[int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """Words by the register they begin at (`input:52`), and the values in site units that they mean, by point."""
+    """
+    Words by the register they begin at (`input:52`), and the values in site units that they mean, by point.
+
+    None is the value of a set-point that is not in force.
+    """
 
     source: str
     registers: dict[str, list[int]]
-    values: dict[str, float | str]
+    values: dict[str, float | str | None]
     written: tuple[Written, ...]
 
 
@@ -104,7 +109,7 @@ class Image:
         return {name: each.value for name, each in self._latest.items() if each.quality is Quality.GOOD}
 
     async def has(self, points: Collection[str], within_s: float) -> None:
-        """Wait until all of the points are good; returns as well when the time is over, for the test to tell the rest."""
+        """Wait until all of the points are good; at the end of the time return, too: the test tells what is missing."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 while not set(points) <= self.good().keys():

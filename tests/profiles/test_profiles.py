@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from gateway.cli import main
 from gateway.config import data_dir
 from gateway.config.profiles import load
 from gateway.model import SetPoint
+from hil.faces.modbus import MemoryRegisters
 from tests.profiles.captures import PROFILES, capture, device, memory, names_of_captures, site, site_text
 
 READ_S = 5.0
@@ -37,6 +39,10 @@ def text(profile: str) -> str:
 def points(folder: Path, profile: str) -> list[ModbusPoint]:
     (only,) = site(folder, [profile]).devices
     return only.points
+
+
+def test_there_are_profiles_for_at_least_25_device_types() -> None:
+    assert len(PROFILES) >= 25
 
 
 def test_every_profile_has_its_capture_and_every_capture_its_profile() -> None:
@@ -90,17 +96,17 @@ def test_a_capture_covers_every_point_that_can_be_read_with_plausible_values(nam
     assert {point.name for point in points(tmp_path, name) if point.readable} <= values.keys()
     for point, value in values.items():
         for beginning, (low, high) in PLAUSIBLE.items():
-            if point.startswith(beginning) and not point.endswith(("_limit", "_setpoint")) and value is not None:
-                assert low <= float(value) <= high, point
+            if point.startswith(beginning) and isinstance(value, int | float):
+                assert low <= value <= high, point
 
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_a_meter_that_imports_is_negative_and_a_plant_that_generates_is_positive(name: str) -> None:
     """Each capture is of a site at such a moment, so that a sign taken over from the vendor is seen."""
     sign = -1 if load(name).role == "meter" else 1
-    powers = [float(value) for point, value in capture(name).values.items() if point == "active_power"]
+    powers = [value for point, value in capture(name).values.items() if re.fullmatch("active_power(_l[123])?", point)]
 
-    assert all(sign * power > 0 for power in powers)
+    assert all(isinstance(power, int | float) and sign * power > 0 for power in powers)
 
 
 @pytest.mark.parametrize("name", [name for name in PROFILES if load(name).identify])
@@ -123,12 +129,29 @@ def test_every_set_point_of_a_profile_is_tried(name: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", [name for name in PROFILES if capture(name).written])
-async def test_a_set_point_arrives_in_the_registers_and_is_read_back(name: str, tmp_path: Path) -> None:
+async def test_a_set_point_arrives_in_the_registers_and_is_let_go_of(name: str, tmp_path: Path) -> None:
     async with device(tmp_path, name) as (driver, image, registers):
         await image.has(capture(name).values, READ_S)
         for one in capture(name).written:
-            setpoint = SetPoint(f"d0.{one.point}", one.value, expires=float("inf"), cause="test")
-            assert await driver.write(setpoint) == pytest.approx(one.value)
-            for at, words in one.registers.items():
-                space, _, address = at.partition(":")
-                assert registers.read(space, int(address), len(words)) == words, at
+            assert await driver.write(setpoint(one.point, one.value)) == one.value
+            assert held(registers, one.registers) == one.registers
+            if one.released is not None:
+                assert await driver.write(setpoint(one.point, None)) is None
+                assert held(registers, one.released) == one.released
+
+
+def setpoint(point: str, value: float | None) -> SetPoint:
+    return SetPoint(f"d0.{point}", value, expires=float("inf"), cause="test")
+
+
+def held(registers: MemoryRegisters, where: Mapping[str, list[int]]) -> dict[str, list[int]]:
+    """What stands where a set-point was written."""
+    places = {at: at.partition(":") for at in where}
+    return {at: registers.read(space, int(first), len(where[at])) for at, (space, _, first) in places.items()}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_release_of_a_profile_is_tried(name: str, tmp_path: Path) -> None:
+    released = {one.point for one in capture(name).written if one.released is not None}
+
+    assert {point.name for point in points(tmp_path, name) if point.write and point.write.release} == released
