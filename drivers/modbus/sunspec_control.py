@@ -118,6 +118,11 @@ class Control:
         return self._ours(words) and self.coding.same(raw, words)
 
     @property
+    def reverting(self) -> tuple[int, ...]:
+        """The offsets of the steps that arm the reversion: refused there, a set-point still stands, without it."""
+        return tuple(offset for offset in (self._revert_span[0], self.revert_enable) if offset is not None)
+
+    @property
     def _revert_span(self) -> tuple[int, int]:
         return (self.revert - 1, 2) if self.revert_long else (self.revert, 1)
 

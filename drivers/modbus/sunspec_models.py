@@ -66,7 +66,6 @@ _METER = (
     Field("power_factor", "", 33, "int16", 37, exponent=-2),
     Field("energy_export", "Wh", 38, "acc32", 54),
     Field("energy_import", "Wh", 46, "acc32", 54),
-    Field("alarm", "", 105, "uint32"),
 )
 _METER_FLOAT = (
     *_floats("A", 4, "current_l1", "current_l2", "current_l3"),
@@ -79,7 +78,6 @@ _METER_FLOAT = (
     Field("power_factor", "", 52, "float32"),
     Field("energy_export", "Wh", 60, "float32"),
     Field("energy_import", "Wh", 68, "float32"),
-    Field("alarm", "", 124, "uint32"),
 )
 _DER_AC = (
     *_integers("int16", 116, "W", 10, "active_power"),

@@ -217,3 +217,26 @@ def test_what_is_written_is_measured_within_one_step_and_held(name: str, share: 
     measured = control.measure(words).value
     assert isinstance(measured, float)
     assert abs(measured - wanted) <= step / 2 * 1.0001
+
+
+def test_the_steps_that_only_arm_the_reversion_are_told_apart() -> None:
+    """A device that refuses those still holds the set-point."""
+    registers = chain(COMMON, NEW, CAPACITY, model(704, **LIMIT, WMaxLimPctEnaRvrt=1, WMaxLimPctRvrtTms=0))
+    control, block = discover(registers).controls["d.active_power_limit"]
+    words = [registers[at] for at in range(block.address, block.address + block.count)]
+    raw = control.encode(45_000, words)
+
+    armed = list(control.steps(raw, words, 60))
+    assert [step for step in armed if step[0] in control.reverting] == [(17, (0,)), (18, (0, 60))]
+    assert [step for step in armed if step[0] not in control.reverting] == list(control.steps(raw, words, None))
+
+
+@pytest.mark.parametrize(("revert_s", "expected"), [(0.4, 1), (59.1, 60), (1e9, 0xFFFE)])
+def test_a_reversion_time_is_never_shorter_than_asked_and_fits_its_register(revert_s: float, expected: int) -> None:
+    registers = chain(COMMON, NEW, CAPACITY, model(704, **LIMIT, WMaxLimPctRvrtTms=0))
+    control, block = discover(registers).controls["d.active_power_limit"]
+    words = [registers[at] for at in range(block.address, block.address + block.count)]
+
+    assert control.reversion(words, revert_s) == expected
+    words[18:20] = [0xFFFF, 0xFFFF]
+    assert control.reversion(words, revert_s) is None

@@ -26,7 +26,7 @@ _INVERTER = _PHASED | {
     "temperature": "TmpCab", "operating_state": "St", "alarm": "Evt1",
 }  # fmt: skip
 _METER = _PHASED | {
-    "reactive_power": "VAR", "energy_export": "TotWhExp", "energy_import": "TotWhImp", "alarm": "Evt"
+    "reactive_power": "VAR", "energy_export": "TotWhExp", "energy_import": "TotWhImp"
 }  # fmt: skip
 _DER_AC = {
     "active_power": "W", "apparent_power": "VA", "reactive_power": "Var", "power_factor": "PF", "frequency": "Hz",
