@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from drivers.modbus import sunspec
+from drivers.modbus import sunspec, sunspec_walk
 from drivers.modbus.sunspec import MapError, MapMovedError
 from gateway.model import Measurement, Quality
 from tests.unit.drivers.sunspec_map import Map, chain, discover, model, read
@@ -202,3 +202,26 @@ def test_discovery_reads_each_model_once() -> None:
 
     assert len(asked) == len(set(asked))
     assert len(asked) == 1 + 6 + 5  # the mark, six headers, the five models
+
+
+def test_the_chain_of_the_standard_s_vector_is_walked_to_its_end() -> None:
+    registers = chain(COMMON, INVERTER, CONTROLS)
+    steps = sunspec_walk.walk()
+    asked = [next(steps)]
+    with pytest.raises(StopIteration) as done:
+        while True:
+            asked.append(steps.send(read(registers, *asked[-1])))
+
+    models = [(each.id, each.address, each.length) for each in done.value.value]
+    assert models == [(1, 40002, 66), (103, 40070, 50), (123, 40122, 24)]
+    assert asked[-1] == (40148, 2)
+
+
+def test_100_percent_is_the_power_that_is_set_not_the_one_on_the_nameplate() -> None:
+    """50 kW of WMax 100 kW are 50 %, whatever WRtg (110 kW) says: 0x1388 at scale factor -2."""
+    registers = chain(COMMON, INVERTER, RATINGS, SETTINGS, CONTROLS)
+    control, block = discover(registers).controls["d.active_power_limit"]
+    words = [registers[at] for at in range(block.address, block.address + block.count)]
+
+    assert control.encode(50_000, words) == (5000,)
+    assert control.encode(60_000, words) == (0x1770,)
