@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import floor
 
 from drivers.base import PlannedDevice
@@ -109,7 +109,7 @@ def planned(device: str, requests: Sequence[Asked], line_requests: int) -> Plann
     What a device costs; `line_requests` counts those of all devices on its connection.
 
     `load` is this device's own share of the line. A value is oldest when it is read last in its turn, one period after
-    it was read first.
+    it was read first; requests of the other devices are taken to be as long as this one's longest.
     """
     longest_s = max((each.time_s for each in requests), default=0.0)
     return PlannedDevice(
@@ -144,26 +144,19 @@ def _block(group: Sequence[Register]) -> Block:
     count = max(register.end for register in group) - first.address
     decode = decoder(group, first.address)
     points = tuple(register.point for register in group)
-    worded = frozenset(register.point for register in group if register.enumeration is not None)
+    worded = tuple(register.enumeration is not None for register in group)
 
     def measure(data: bytes) -> list[Measurement]:
         return [
-            Measurement(point, None, Quality.INVALID) if value is None else Measurement(point, value)
-            for point, value in zip(points, decode(data), strict=True)
+            Measurement(point, None, Quality.INVALID)
+            if value is None
+            else Measurement(point, value, Quality.UNCERTAIN)
+            if in_words and isinstance(value, int)  # a number that the device's document has no word for
+            else Measurement(point, value)
+            for point, in_words, value in zip(points, worded, decode(data), strict=True)
         ]
 
-    def measure_words(data: bytes) -> list[Measurement]:
-        return [_unlisted(each) if each.point in worded else each for each in measure(data)]
-
-    measured = measure_words if worded else measure
-    return Block(first.space, first.address, count, points, measured, tuple(group))
-
-
-def _unlisted(measurement: Measurement) -> Measurement:
-    """A number that the device's document has no word for."""
-    if isinstance(measurement.value, int):
-        return replace(measurement, quality=Quality.UNCERTAIN)
-    return measurement
+    return Block(first.space, first.address, count, points, measure, tuple(group))
 
 
 def _duration(seconds: float) -> str:
