@@ -207,12 +207,13 @@ def test_discovery_reads_each_model_once() -> None:
 def test_the_chain_of_the_standard_s_vector_is_walked_to_its_end() -> None:
     registers = chain(COMMON, INVERTER, CONTROLS)
     steps = sunspec_walk.walk()
-    asked = [next(steps)]
-    with pytest.raises(StopIteration) as done:
+    asked, models = [next(steps)], []
+    try:
         while True:
             asked.append(steps.send(read(registers, *asked[-1])))
+    except StopIteration as done:
+        models = [(each.id, each.address, each.length) for each in done.value]
 
-    models = [(each.id, each.address, each.length) for each in done.value.value]
     assert models == [(1, 40002, 66), (103, 40070, 50), (123, 40122, 24)]
     assert asked[-1] == (40148, 2)
 
