@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,12 @@ def names_of_captures() -> set[str]:
     return {path.stem for path in FOLDER.glob("*.yaml")}
 
 
+@cache
+def profile_of(name: str) -> Profile:
+    return load_profile(name)
+
+
+@cache
 def capture(profile: str) -> Capture:
     data: dict[str, Any] = YAML(typ="safe", pure=True).load((FOLDER / f"{profile}.yaml").read_text(encoding="utf-8"))
     return Capture(
@@ -75,13 +82,12 @@ def site_text(profiles: Iterable[str], port: int = 502) -> str:
     """A minimal site: one device a profile, each as unit of its own host; no pause that a test would wait for."""
     lines = ["site: {id: park, rated_power: 1MW}", "devices:"]
     for index, name in enumerate(profiles):
-        profile: Profile = load_profile(name)
         lines += [
             f"  - id: d{index}",
             "    driver: modbus",
             f"    endpoint: tcp://127.0.0.{index + 1}:{port}",
             f"    profile: {name}",
-            f"    role: {profile.role}",
+            f"    role: {profile_of(name).role}",
             "    rated_power: 50kW",
             "    quirks: {pause_after_connect: 0s}",
         ]

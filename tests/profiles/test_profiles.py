@@ -13,10 +13,9 @@ from drivers.modbus import codec
 from drivers.modbus.points import ModbusPoint
 from gateway.cli import main
 from gateway.config import data_dir
-from gateway.config.profiles import load
 from gateway.model import SetPoint
 from hil.faces.modbus import MemoryRegisters
-from tests.profiles.captures import PROFILES, capture, device, memory, names_of_captures, site, site_text
+from tests.profiles.captures import PROFILES, capture, device, memory, names_of_captures, profile_of, site, site_text
 
 READ_S = 5.0
 UNITS = {
@@ -61,7 +60,7 @@ def test_a_site_of_every_profile_is_right_and_can_be_planned(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_a_profile_says_where_it_comes_from_and_what_the_vendor_calls_each_point(name: str, tmp_path: Path) -> None:
-    profile = load(name)
+    profile = profile_of(name)
 
     assert re.search(r"\w+/\S+|\.java|\.py|exporter|reader", profile.source), profile.source
     assert len(re.findall(r"^  - \{name: .*\}\s+# .+$", text(name), re.MULTILINE)) == len(profile.points)
@@ -103,16 +102,16 @@ def test_a_capture_covers_every_point_that_can_be_read_with_plausible_values(nam
 @pytest.mark.parametrize("name", PROFILES)
 def test_a_meter_that_imports_is_negative_and_a_plant_that_generates_is_positive(name: str) -> None:
     """Each capture is of a site at such a moment, so that a sign taken over from the vendor is seen."""
-    sign = -1 if load(name).role == "meter" else 1
+    sign = -1 if profile_of(name).role == "meter" else 1
     powers = [value for point, value in capture(name).values.items() if re.fullmatch("active_power(_l[123])?", point)]
 
     assert all(isinstance(power, int | float) and sign * power > 0 for power in powers)
 
 
-@pytest.mark.parametrize("name", [name for name in PROFILES if load(name).identify])
+@pytest.mark.parametrize("name", [name for name in PROFILES if profile_of(name).identify])
 def test_a_scan_would_know_the_device_of_the_capture(name: str) -> None:
     registers = memory(capture(name).registers)
-    for mark in load(name).identify:
+    for mark in profile_of(name).identify:
         register = mark.register_of("scan")
         words = registers.read(register.space, register.address, register.size)
         value = codec.decode_words(register, words)
