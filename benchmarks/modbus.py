@@ -201,13 +201,12 @@ def _poll_rows(name: str, ours: Polled, theirs: Polled) -> Iterator[Row]:
 @asynccontextmanager
 async def _server(folder: Path, ports: int, core: int) -> AsyncIterator[tuple[str, ...]]:
     program = await compiled("modbus_server", folder)
-    async with running(str(program), str(ports), log=folder / "server.log") as process:
+    async with running(*_pinned(core), str(program), str(ports), log=folder / "server.log") as process:
         if process.stdout is None:
             raise RigError("the Modbus server has no pipe")
         word, *found = (await process.stdout.readline()).decode().split() or [""]
         if word != "ready":
             raise RigError("the Modbus server did not start: " + (folder / "server.log").read_text(encoding="utf-8"))
-        os.sched_setaffinity(process.pid, {core})
         yield tuple(found)
 
 
@@ -229,8 +228,7 @@ def _dead(count: int) -> Iterator[list[int]]:
 async def _lines(folder: Path, *command: object, wait_s: float = 0.0) -> list[list[str]]:
     """The words of each line that a client printed, pinned to the first core; it may take `wait_s` and some more."""
     log = folder / "client.log"
-    async with running(*map(str, command), log=log) as process:
-        os.sched_setaffinity(process.pid, {_cores()[0]})
+    async with running(*_pinned(_cores()[0]), *map(str, command), log=log) as process:
         try:
             async with asyncio.timeout(wait_s + EXTRA_S):
                 out, _ = await process.communicate()
@@ -243,6 +241,11 @@ async def _lines(folder: Path, *command: object, wait_s: float = 0.0) -> list[li
 
 def _cores() -> list[int]:
     return sorted(os.sched_getaffinity(0))
+
+
+def _pinned(core: int) -> tuple[str, ...]:
+    """Before a command: it starts on this core, so that none ends before it was moved there."""
+    return ("taskset", "-c", str(core))
 
 
 def _run(lines: Sequence[Sequence[str]]) -> Run:
