@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+enum { TIMEOUT_S = 5 };
+
 static int64_t now_ns(clockid_t clock)
 {
     struct timespec at;
@@ -26,7 +28,7 @@ int main(int argc, char **argv)
     int64_t *took = calloc((size_t) requests, sizeof *took), began = 0, cpu = 0, last = 0;
     uint16_t words[MODBUS_MAX_READ_REGISTERS];
 
-    if (context == NULL || took == NULL || modbus_connect(context))
+    if (context == NULL || took == NULL || modbus_set_response_timeout(context, TIMEOUT_S, 0) || modbus_connect(context))
         return 1;
     for (int i = -warm; i < requests; i++) {
         if (i == 0) {

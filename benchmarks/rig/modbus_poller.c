@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+enum { TIMEOUT_S = 5 };
+
 static int64_t now_ns(clockid_t clock)
 {
     struct timespec at;
@@ -31,16 +33,20 @@ int main(int argc, char **argv)
         return 1;
     for (int i = 0; i < devices; i++) {
         contexts[i] = modbus_new_tcp("127.0.0.1", atoi(argv[4 + i]));
-        if (contexts[i] == NULL || modbus_connect(contexts[i]))
+        if (contexts[i] == NULL || modbus_set_response_timeout(contexts[i], TIMEOUT_S, 0) || modbus_connect(contexts[i])) {
+            perror("connect");
             return 1;
+        }
     }
     int64_t due = now_ns(CLOCK_MONOTONIC), began = 0, cpu = 0;
     for (int turn = 0; turn < turns; turn++, due += period) {
         struct timespec at = {.tv_sec = due / 1000000000, .tv_nsec = due % 1000000000};
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
         for (int i = 0; i < devices; i++) {
-            if (modbus_read_input_registers(contexts[i], 0, 2 * points, words) != 2 * points)
+            if (modbus_read_input_registers(contexts[i], 0, 2 * points, words) != 2 * points) {
+                perror("read");
                 return 1;
+            }
             for (int point = 0; point < points; point++)
                 value = modbus_get_float_abcd(words + 2 * point);
             stamps[turn * devices + i] = now_ns(CLOCK_MONOTONIC);
