@@ -51,7 +51,7 @@ class ControlWriter:
             self._before.setdefault(control.point, words)
             for offset, content in control.steps(raw, words, self._revert_s):
                 # A set-point that a device will not let go of by itself is still better than none: it is told below.
-                with suppress(RefusalError) if offset == control.revert else nullcontext():
+                with suppress(RefusalError) if offset in control.reverting else nullcontext():
                     await wire.write(block.space, block.address + offset, content)
         data = await _read(block, wire)
         tell(block.decode(data))

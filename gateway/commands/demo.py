@@ -10,7 +10,9 @@ from gateway.commands.common import extra
 
 
 @click.command()
-@click.option("--seconds", type=click.FloatRange(min=1), help="Let it run on for so long; left out: it ends with its script.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=1), help="Let it run on for so long; left out: it ends with its script."
+)
 @click.option("--no-browser", is_flag=True, expose_value=False, help="Open no browser window; none is opened anyway.")
 def command(seconds: float | None) -> None:
     """

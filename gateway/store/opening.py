@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections import deque
@@ -102,7 +103,28 @@ def open_or_replace(state_dir: Path, wall: float, limits: Limits) -> Opened:
         raise
 
 
+def _make(path: Path) -> None:
+    """A new store, whole from the moment it has its name: what is killed before leaves no empty file behind."""
+    beside = path.with_name(path.name + ".new")
+    for suffix in ("", "-wal", "-shm"):
+        beside.with_name(beside.name + suffix).unlink(missing_ok=True)
+    connection = connect(beside)
+    try:
+        migrate(connection, migrations())
+        connection.execute("pragma wal_checkpoint(truncate)")
+    finally:
+        connection.close()
+    beside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def _open(path: Path, wall: float, limits: Limits) -> Opened:
+    if not path.exists():
+        _make(path)
     if path.is_dir() or (path.exists() and path.stat().st_size == 0):
         raise StoreDamaged("a directory stands in its place" if path.is_dir() else "the file is empty")
     wal = path.with_name(path.name + "-wal")

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.config import SiteFaults, load
 from gateway.config.document import SIZE_MAX
+from gateway.config.profiles import names
 
 Faults = Callable[..., list[str]]
 
@@ -202,8 +203,7 @@ BUS = f"""\
         ),
         pytest.param(
             DEVICE + "    profile: ../secret",
-            "12:14: devices[1].profile: there is no profile '../secret'; accepted: sunspec, "
-            "eastron-sdm630, janitza-umg604",
+            f"12:14: devices[1].profile: there is no profile '../secret'; accepted: {', '.join(names())}",
             id="profile-outside-its-folder",
         ),
         pytest.param(
