@@ -111,6 +111,7 @@ def _make(path: Path) -> None:
     connection = connect(beside)
     try:
         migrate(connection, migrations())
+        connection.execute("insert into meta (key, value) values ('epoch', ?), ('session', 0)", (uuid4().hex,))
         connection.execute("pragma wal_checkpoint(truncate)")
     finally:
         connection.close()
@@ -161,7 +162,7 @@ def _begin_session(connection: sqlite3.Connection) -> tuple[str, int, bool]:
     connection.execute("begin immediate")
     known = dict(connection.execute("select key, value from meta where key in ('epoch', 'session', 'closed')"))
     epoch, session, closed = (
-        str(known.get("epoch", uuid4().hex)),
+        str(known.get("epoch", uuid4().hex)),  # a repaired store may have lost its own
         int(known.get("session", 0)) + 1,
         known.get("closed", 1),
     )

@@ -37,7 +37,10 @@ from gateway.model import (
 from gateway.store import Limits, Store
 from gateway.uplink.messages import json as messages
 
-COMMANDS = ["demo", "run", "check", "schema", "read", "buffer", "activations", "dso"]
+ENDPOINTS = (
+    "tcp://host[:port], rtu:///dev/ttyUSB0?baudrate=9600&parity=N, rtu-over-tcp://host[:port] or tls://host[:port]"
+)
+COMMANDS = ["demo", "run", "check", "schema", "scan", "read", "buffer", "activations", "dso"]
 SITE = """\
 site: {id: park, rated_power: 100kW}
 state_dir: state
@@ -115,8 +118,7 @@ def test_a_bad_site_file_exits_2_with_one_line_a_fault_and_starts_nothing(tmp_pa
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         "site.yaml:2:7: site.id: should be 1 to 63 characters of a-z, 0-9 and -, found Park",
-        "site.yaml:7:15: devices[0].endpoint: should be tcp://host[:port], rtu:///dev/ttyUSB0?baudrate=9600&parity=N, "
-        "rtu-over-tcp://host[:port] or tls://host[:port], found 192.168.1.20",
+        f"site.yaml:7:15: devices[0].endpoint: should be {ENDPOINTS}, found 192.168.1.20",
         "site.yaml:9:11: devices[0].unit: should be between 0 and 255, found 300",
         "site.yaml:10:5: devices[0].rol: unknown key; did you mean 'role'?",
         "site.yaml:12:1: contrl: unknown key; did you mean 'control'?",
