@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 Value = float | int | bool | str
 
@@ -84,8 +85,7 @@ class Point:
         return self.id.partition(".")[2]
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
+class Measurement(NamedTuple):
     """
     One value as a device gave it.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from drivers.modbus.pdu import RefusalError, Request, WrongAnswerError, next_frame
@@ -23,7 +23,7 @@ class Framing(Protocol):
     def frame(self, request: Request) -> bytes:
         """The bytes to send; from now on, what is received is an answer to this request or to none."""
 
-    def received(self, data: bytes) -> Iterator[Answer]:
+    def received(self, data: bytes) -> Iterable[Answer]:
         """
         What the bytes, with those before them, say.
 
@@ -42,15 +42,25 @@ class TcpFraming:
 
     def __init__(self) -> None:
         self._transaction = 0
+        self._number = b""
         self._request: Request | None = None
         self._buffer = b""
 
     def frame(self, request: Request) -> bytes:
         self._transaction = self._transaction % 0xFFFF + 1
+        self._number = self._transaction.to_bytes(2, "big")
         self._request = request
-        return request.frame(self._transaction)
+        return request.frame(self._number)
 
-    def received(self, data: bytes) -> Iterator[Answer]:
+    def received(self, data: bytes) -> Iterable[Answer]:
+        if self._request is not None and not self._buffer:
+            answer = self._request.data_of(data, self._number)
+            if answer is not None:
+                self._request = None
+                return (answer,)
+        return self._parts(data)
+
+    def _parts(self, data: bytes) -> Iterator[Answer]:
         self._buffer += data
         while frame := next_frame(self._buffer, 0):
             self._buffer = self._buffer[frame.end :]

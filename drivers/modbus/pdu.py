@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 Space = Literal["coil", "discrete", "holding", "input"]
 
 MAX_READ_REGISTERS = 125  # 6.3, 6.4: the byte count of the answer must fit 253 bytes
 MAX_READ_BITS = 2000  # 6.1, 6.2
+READS_KEPT = 4096  # requests of all the blocks of a large site: each is asked again and again
 MAX_WRITE_REGISTERS = 123  # 6.12
 
 _READ_FUNCTION: dict[Space, int] = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 BIT_SPACES = ("coil", "discrete")
 _HEADER = struct.Struct(">HHHB")  # transaction, protocol, length, unit
+_TAIL = struct.Struct(">HHB")  # the same without the transaction
+_OVERHEAD = _HEADER.size
 _LENGTH_MIN, _LENGTH_MAX = 3, 254  # unit, function and one byte at least; unit and a PDU of 253 bytes at most
 
 _EXCEPTIONS = {
@@ -74,9 +78,26 @@ class Request:
     pdu: bytes
     head: bytes
     length: int
+    _asked: bytes = field(init=False, repr=False, compare=False)
+    _answered: bytes = field(init=False, repr=False, compare=False)
 
-    def frame(self, transaction: int) -> bytes:
-        return _HEADER.pack(transaction, 0, len(self.pdu) + 1, self.unit) + self.pdu
+    def __post_init__(self) -> None:
+        # What stands after the transaction number of either frame is the same each time this is asked.
+        object.__setattr__(self, "_asked", _TAIL.pack(0, len(self.pdu) + 1, self.unit) + self.pdu)
+        object.__setattr__(self, "_answered", _TAIL.pack(0, self.length + 1, self.unit) + self.head)
+
+    def frame(self, transaction: bytes) -> bytes:
+        """The frame to send; `transaction` is its number, as two bytes."""
+        return transaction + self._asked
+
+    def data_of(self, frame: bytes, transaction: bytes) -> bytes | None:
+        """
+        The data of a right answer, when `frame` is exactly one; else None, and the reason is to be found by parts.
+
+        One comparison looks at number, protocol, length, unit, function and byte count.
+        """
+        head = transaction + self._answered
+        return frame[len(head) :] if len(frame) == _OVERHEAD + self.length and frame.startswith(head) else None
 
     def check(self, unit: int, answer: bytes) -> bytes:
         """
@@ -99,6 +120,7 @@ class Request:
         )
 
 
+@lru_cache(maxsize=READS_KEPT)
 def read(unit: int, space: Space, address: int, count: int) -> Request:
     """FC 1 to 4: `count` registers, or bits of a coil or discrete space, from the wire address on."""
     function = _READ_FUNCTION[space]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from drivers.modbus.codec import decode_words
 from drivers.modbus.points import ModbusPoint
@@ -62,7 +61,7 @@ class Screen:
             if each.quality is not Quality.GOOD:
                 yield each
             elif each.point in self._max_steps and isinstance(each.value, int | float):
-                yield each if self._confirmed(each.point, each.value) else replace(each, quality=Quality.UNCERTAIN)
+                yield each if self._confirmed(each.point, each.value) else each._replace(quality=Quality.UNCERTAIN)
             elif each.point in self._releases:
                 yield from self._in_force(each)
             else:
@@ -84,4 +83,4 @@ class Screen:
         if any(name not in self._stands for name in judged):
             return  # not known before all of them were read once
         released = bool(judged) and all(self._stands[name] for name in judged)
-        yield replace(measurement, value=None) if released else measurement
+        yield measurement._replace(value=None) if released else measurement

@@ -13,19 +13,20 @@ from pathlib import Path
 
 import pytest
 
+from hil.site import SimulatedSite
 from tests.e2e.gateway import bench
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = [block.strip().splitlines() for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)]
-MAKE, INSTALL, FIRST, EVERYDAY = BLOCKS
+MAKE, INSTALL, SCAN, FIRST, EVERYDAY = BLOCKS
 NEEDS_AN_INIT = ("useradd", "systemctl")
 """What changes the host itself; the unit is verified instead."""
 
 
 def test_every_command_belongs_to_a_test() -> None:
     assert MAKE == ["make demo", "make test"]
-    for line in FIRST + EVERYDAY:
+    for line in SCAN + FIRST + EVERYDAY:
         assert line.startswith("dergate ")
 
 
@@ -88,6 +89,18 @@ async def test_the_everyday_commands_work_beside_a_running_daemon(tmp_path: Path
             status, text = await _run(line, tmp_path, *more, until=until)
             assert status == (130 if until else 0), f"{line}: {status}\n{text}"
             assert text.strip()
+
+
+async def test_the_scan_finds_a_device_and_writes_a_file_that_check_accepts(tmp_path: Path) -> None:
+    """The address of the README stands for the simulated inverter's; a few units do for all."""
+    async with SimulatedSite() as site:
+        for line in SCAN:
+            here = line.replace("192.168.1.20", f"127.0.0.1:{site.ports['inv1']}")
+            assert "127.0.0.1" in here
+            status, text = await _run(here, tmp_path, "--unit", "1-3")
+            assert status == 0, text
+        status, text = await _run("dergate check site.yaml", tmp_path)
+        assert status == 0, text
 
 
 async def test_the_first_commands_work_on_a_site(tmp_path: Path) -> None:
