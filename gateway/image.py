@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from gateway.model import Instant, Measurement, Nameplate, Point, Quality, Value, WriteResult
 
@@ -16,8 +17,7 @@ KNOWN = frozenset({Quality.GOOD, Quality.UNCERTAIN})
 """Qualities under which a value may be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """The latest of one point: `time` is when the value was true, `mono` when it arrived."""
 
     value: Value | None

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -354,7 +353,7 @@ def test_read_prints_only_what_was_asked_for(site_file: Path, lines: Callable[..
         pytest.param(FakeLine(PCC), "pcc", "pcc: no answer within 0.1 s", id="silent-device"),
         pytest.param(FakeLine(PCC, emits=[POWER]), "pcc", "pcc.frequency: no answer within 0.1 s", id="silent-point"),
         pytest.param(
-            FakeLine(PCC, emits=[replace(POWER, value=None, quality=Quality.INVALID)]),
+            FakeLine(PCC, emits=[POWER._replace(value=None, quality=Quality.INVALID)]),
             "pcc.active_power",
             "pcc.active_power: the device's answer is invalid",
             id="invalid",
