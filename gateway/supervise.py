@@ -28,9 +28,9 @@ class Supervisor:
         self._image = image
         self._now = now
         self._wake = wake
-        self._slots: dict[str, SetPoint] = {}
-        self._filled = asyncio.Event()
         self._devices = tuple(nameplate.device for nameplate in driver.nameplates)
+        self._slots: dict[str, dict[str, SetPoint]] = {device: {} for device in self._devices}
+        self._filled = {device: asyncio.Event() for device in self._devices}
         self._connected = False
 
     @property
@@ -39,13 +39,15 @@ class Supervisor:
 
     def offer(self, setpoint: SetPoint) -> None:
         """Put a set-point into its slot; one that is still there was not yet written and is superseded."""
-        self._slots[setpoint.point] = setpoint
-        self._filled.set()
+        device = setpoint.point.partition(".")[0]
+        self._slots[device][setpoint.point] = setpoint
+        self._filled[device].set()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_running(), name=f"driver {self._driver.name}")
-            group.create_task(self._write_slots(), name=f"writes {self._driver.name}")
+            for device in self._devices:  # one that takes its time over a write keeps no other waiting
+                group.create_task(self._write_slots(device), name=f"writes {device}")
 
     def _emit(self, items: Iterable[Emission]) -> None:
         items = list(items)
@@ -79,13 +81,14 @@ class Supervisor:
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spreads reconnects, guards nothing
             pause = min(pause * 2, PAUSE_MAX_S)
 
-    async def _write_slots(self) -> None:
+    async def _write_slots(self, device: str) -> None:
+        slots, filled = self._slots[device], self._filled[device]
         while True:
-            await self._filled.wait()
-            self._filled.clear()
-            while self._slots:
-                point = next(iter(self._slots))
-                await self._write(self._slots.pop(point))
+            await filled.wait()
+            filled.clear()
+            while slots:
+                point = next(iter(slots))
+                await self._write(slots.pop(point))
 
     async def _write(self, setpoint: SetPoint) -> None:
         if self._now().mono >= setpoint.expires:

@@ -28,7 +28,7 @@ class ModbusDriver:
         self.nameplates = tuple(unit.nameplate for unit in self._units.values())
         self._link: Link | None = None
         self._emit: Emit | None = None
-        self._writing = asyncio.Lock()
+        self._writing = {name: asyncio.Lock() for name in self._units}
 
     def plan(self) -> tuple[PlannedDevice, ...]:
         requests = {name: unit.requests() for name, unit in self._units.items()}
@@ -57,12 +57,13 @@ class ModbusDriver:
             raise lost
 
     async def write(self, setpoint: SetPoint) -> float | None:
-        unit = self._units.get(setpoint.point.partition(".")[0])
+        name = setpoint.point.partition(".")[0]
+        unit = self._units.get(name)
         if unit is None:
             raise WriteRefused(f"{setpoint.point}: no such device behind {self.name}")
         if self._link is None:
             raise ConnectionLost(f"{self.name}: not connected")
-        async with self._writing:  # the steps of one set-point follow each other
+        async with self._writing[name]:  # the steps of one set-point follow each other; other devices do not wait
             if (link := self._link) is None or (emit := self._emit) is None:
                 raise ConnectionLost(f"{self.name}: not connected")
             return await unit.write(setpoint, link, emit)

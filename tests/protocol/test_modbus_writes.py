@@ -251,6 +251,25 @@ async def test_a_device_that_does_not_show_it_in_time_is_told_by_what_it_holds()
     assert device.written() == []
 
 
+async def test_another_device_on_the_line_is_written_while_one_settles() -> None:
+    """Two units behind one port: the first never shows its value, the second is not kept waiting for it."""
+    never, quick = Slow(reads=10_000), Device()
+    async with ModbusFace({1: never, 2: quick}) as face:
+        base = {"driver": "modbus", "role": "pv", "endpoint": f"tcp://127.0.0.1:{face.port}", "poll": "20ms"}
+        slow = base | {"id": "slow", "unit": 1, "points": [LIMIT | {"write": {"settle": "30s"}}]}
+        other = base | {"id": "other", "unit": 2, "points": [LIMIT]}
+        [driver] = build([ModbusDevice.model_validate(slow), ModbusDevice.model_validate(other)], revert_s=None)
+        async with running(driver) as watch:
+            await watch.until(
+                lambda: watch.latest("slow.limit") is not None and watch.latest("other.limit") is not None
+            )
+            settling = asyncio.create_task(driver.write(SetPoint("slow.limit", 50.0, 1e9, "test")))
+            async with asyncio.timeout(5):
+                assert await driver.write(SetPoint("other.limit", 60.0, 1e9, "test")) == 60.0
+            assert not settling.done()
+            settling.cancel()
+
+
 async def test_reading_goes_on_while_a_device_settles() -> None:
     device = Slow(reads=1000)
     async with ModbusFace({1: device}) as face:

@@ -139,6 +139,25 @@ async def test_only_the_latest_of_a_point_is_written() -> None:
         assert [setpoint.value for setpoint in one.driver.written] == [30_000.0]
 
 
+async def test_a_device_that_takes_its_time_keeps_no_other_waiting() -> None:
+    driver = FakeDriver("fake", (*POINTS, Point("inv2.active_power_limit", "W", writable=True)))
+    write, never = driver.write, asyncio.Event()
+
+    async def slow(setpoint: SetPoint) -> float | None:
+        if setpoint.point == LIMIT:
+            await never.wait()
+        return await write(setpoint)
+
+    driver.write = slow  # type: ignore[method-assign]  # a device that settles for long
+    async with rig(driver) as one:
+        await one.until(lambda: one.driver.connected)
+        one.offer(10_000.0)
+        one.supervisor.offer(SetPoint("inv2.active_power_limit", 1.0, clock.now().mono + 5, "test"))
+        await one.until(lambda: "inv2.active_power_limit" in one.snapshot().writes)
+
+        assert LIMIT not in one.snapshot().writes
+
+
 async def test_an_expired_setpoint_is_never_written() -> None:
     async with rig() as one:
         await one.until(lambda: one.driver.connected)
