@@ -103,7 +103,11 @@ class _Demo:
                 await self._conduct(dso, script, daemon)
                 status = await daemon.stop()
             with suppress(DsoError):  # what it said last is still on its way, and to be acknowledged
-                await dso.until("status offline", lambda book: not book.online, timeout_s=2.0)
+                await dso.until(
+                    "status offline, and all frames acknowledged",
+                    lambda book: not book.online and dso.frames_acknowledged == book.frames.count().distinct,
+                    timeout_s=2.0,
+                )
             faults = [*script.faults]
             if status:
                 faults.append(f"the daemon ended with exit status {status}; the end of its log:\n{daemon.tail()}")

@@ -52,9 +52,10 @@ async def played(port: int, *, breaks: str = "", cycle_s: float = 0.0) -> tuple[
                         await script.cycle()
             await script.finish()
             watching.cancel()
-        verdict = judge(
-            dso.book.verdict(), script.promises, acknowledged=dso.frames_acknowledged, script_faults=script.faults
-        )
+            # At once: the stand-in goes on sending, and what comes later is not acknowledged yet.
+            verdict = judge(
+                dso.book.verdict(), script.promises, acknowledged=dso.frames_acknowledged, script_faults=script.faults
+            )
     return verdict, script, told
 
 
