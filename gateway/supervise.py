@@ -20,6 +20,13 @@ STEADY_S = 10.0
 log = logging.getLogger(__name__)
 
 
+def _end_if_cancelled() -> None:
+    """Before Python 3.13, a TaskGroup whose child fails as it is cancelled tells of the failure only."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class Supervisor:
     """One driver, its pauses, and one set-point slot a point."""
 
@@ -72,6 +79,7 @@ class Supervisor:
                 lost = f"fault in the driver: {error!r}"
                 if lost != reason:  # once: a fault that stays must not fill the log
                     log.exception("%s: fault in the driver", self._driver.name)
+            _end_if_cancelled()
             self._image.offline(self._devices, self._now())
             if self._connected or lost != reason:
                 log.warning("%s: offline: %s", self._driver.name, lost)

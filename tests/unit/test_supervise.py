@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from drivers.base import ConnectionLost, Emit
 from gateway import clock, supervise
 from gateway.image import Image, Snapshot
 from gateway.model import Point, Quality, SetPoint
@@ -113,6 +114,28 @@ async def test_a_fault_in_the_driver_is_a_loss_like_any_other(caplog: pytest.Log
         await one.until(lambda: one.driver.connected)
 
     assert "fault in the driver" in caplog.text
+
+
+async def test_it_ends_when_the_connection_is_lost_as_it_is_cancelled() -> None:
+    """Everything goes at once when a host is stopped: the loss must not hide that we were asked to end."""
+    driver = FakeDriver("fake", POINTS)
+    run = driver.run
+
+    async def lost_when_cancelled(emit: Emit) -> None:
+        try:
+            await run(emit)
+        except asyncio.CancelledError:
+            raise ConnectionLost("reset by peer") from None
+
+    driver.run = lost_when_cancelled  # type: ignore[method-assign]  # the coincidence under test
+    supervisor = Supervisor(driver, Image(driver.nameplates), now=clock.now, wake=lambda: None)
+    running = asyncio.create_task(supervisor.run())
+    async with asyncio.timeout(5):
+        while not driver.connected:  # noqa: ASYNC110 - the driver sets no event
+            await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
 
 
 async def test_a_setpoint_is_written_and_its_read_back_is_known() -> None:
