@@ -71,7 +71,8 @@ class Supervisor:
         while True:
             started = self._now().mono
             try:
-                await self._driver.run(self._emit)
+                # In a task of its own: what a TaskGroup of the driver does to its task's cancellations stays there.
+                await asyncio.create_task(self._driver.run(self._emit), name=f"run {self._driver.name}")
                 lost = "the driver ended"
             except ConnectionLost as error:
                 lost = str(error)

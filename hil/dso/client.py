@@ -284,8 +284,6 @@ class Dso:
             except* (aiomqtt.MqttError, OSError, PublishError) as group:
                 self._last_error = str(group.exceptions[0])
                 log.debug("dso: connection ended: %s", self._last_error)
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise asyncio.CancelledError  # which a TaskGroup drops, before 3.13, when a child fails just then
             if self._publisher is not None:
                 self._publisher = None
                 pause_s = BACK_OFF_S[0]

@@ -116,6 +116,29 @@ async def test_a_fault_in_the_driver_is_a_loss_like_any_other(caplog: pytest.Log
     assert "fault in the driver" in caplog.text
 
 
+async def test_a_connection_lost_in_a_task_of_the_driver_is_opened_again() -> None:
+    """As the real drivers lose theirs: a child of their TaskGroup fails while the group waits for it."""
+    driver = FakeDriver("fake", POINTS)
+    run, runs = driver.run, 0
+
+    async def in_a_group(emit: Emit) -> None:
+        nonlocal runs
+        runs += 1
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(run(emit))
+        except* ConnectionLost:
+            pass
+        raise ConnectionLost("reset by peer")
+
+    driver.run = in_a_group  # type: ignore[method-assign]  # to lose it as they do
+    async with rig(driver) as one:
+        for count in (1, 2, 3):
+            await one.until(lambda: driver.connected and runs == count)  # noqa: B023 - awaited within the turn
+            driver.lose()
+            await one.until(lambda: not driver.connected)
+
+
 async def test_it_ends_when_the_connection_is_lost_as_it_is_cancelled() -> None:
     """Everything goes at once when a host is stopped: the loss must not hide that we were asked to end."""
     driver = FakeDriver("fake", POINTS)
