@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.model import Measurement, Nameplate, SetPoint
+from gateway.model import Measurement, Nameplate, SetPoint, Setting
 
 Emission = Measurement | Nameplate
 Emit = Callable[[Iterable[Emission]], None]
@@ -32,6 +32,24 @@ class PlannedDevice:
     requests: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """
+    What reading and writing one device has cost since its driver was made; beside its plan it shows what fell behind.
+
+    `unanswered` are time-outs, `refused` answers that say no, `skipped` turns of the schedule that came too late.
+    `busy_s` is how long its requests took the line.
+    """
+
+    device: str
+    requests: int = 0
+    unanswered: int = 0
+    refused: int = 0
+    skipped: int = 0
+    writes: int = 0
+    busy_s: float = 0.0
+
+
 class Driver(Protocol):
     """
     Speaks one protocol over one connection.
@@ -48,6 +66,9 @@ class Driver(Protocol):
     def plan(self) -> tuple[PlannedDevice, ...]:
         """What `dergate check` prints; needs no connection."""
 
+    def traffic(self) -> tuple[Traffic, ...]:
+        """What the plan has come to so far, one a device."""
+
     async def run(self, emit: Emit) -> None:
         """
         Connect, then emit a nameplate for each device and its values, until cancelled.
@@ -56,7 +77,7 @@ class Driver(Protocol):
             ConnectionLost: The connection could not be opened or did not last.
         """
 
-    async def write(self, setpoint: SetPoint) -> float | None:
+    async def write(self, setpoint: SetPoint) -> Setting | None:
         """
         Write once, now, before any read that waits, and read back; never queue, never repeat.
 

@@ -11,9 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+from gateway.characteristic import Droop
 
 Value = float | int | bool | str
+
+Setting = float | str
+"""What may stand in a writable point: a number in its unit, or the text of a characteristic."""
 
 
 class Quality(StrEnum):
@@ -122,7 +127,7 @@ class SetPoint:
     """
 
     point: str
-    value: float | None
+    value: Setting | None
     expires: float
     cause: str
 
@@ -132,8 +137,8 @@ class WriteResult:
     """How a write ended: `error` is None when `readback` was found in the device after it."""
 
     point: str
-    value: float | None
-    readback: float | None
+    value: Setting | None
+    readback: Setting | None
     error: str | None
     mono: float
 
@@ -170,13 +175,32 @@ class Ramp:
     down: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One value a step of `resolution_s` seconds, from the order's start; in the order's unit."""
+
+    resolution_s: float
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Headroom that has to stay free, in W: so much more could be given (`up_w`), so much less (`down_w`)."""
+
+    up_w: float
+    down_w: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activation:
     """
     An order of a DSO, as parsed. `(id, revision)` is its idempotency key.
 
-    `value` is in `unit` as the order gave it; `tolerance` and `ramp` carry their own unit. `start` None is now, `end`
-    None is until cancelled. `digest` tells two payloads with the same key apart.
+    What it orders is in one of `value` (in `unit`, as the order gave it), `schedule`, `curve`, `droop` or `reserve`, as
+    its function asks; connect and disconnect need none. `curve` holds (x, y) in per unit, and of a power factor the y
+    is signed: negative is under-excited. `response_s` is the open-loop response time, `mean_s` the interval over which
+    a limit holds on the mean. `tolerance` and `ramp` carry their own unit. `start` None is now, `end` None is until
+    cancelled. `digest` tells two payloads with the same key apart.
     """
 
     id: str
@@ -185,8 +209,15 @@ class Activation:
     issued: float
     target: str
     function: str
-    value: float
-    unit: str
+    value: float | None = None
+    unit: str = ""
+    excitation: Literal["over", "under"] = "over"
+    schedule: Schedule | None = None
+    curve: tuple[tuple[float, float], ...] | None = None
+    response_s: float | None = None
+    droop: Droop | None = None
+    reserve: Reserve | None = None
+    mean_s: float | None = None
     kind: Kind = Kind.DSO
     start: float | None = None
     end: float | None = None
@@ -285,7 +316,7 @@ class Hold:
     """A writable point that we have taken over, and the value (in its unit) to give back; None: it was not in force."""
 
     point: str
-    before: float | None
+    before: Setting | None
 
 
 @dataclass(frozen=True, slots=True)

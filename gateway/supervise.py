@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from drivers.base import ConnectionLost, Driver, Emission, WriteRefused
 from gateway.image import Image
-from gateway.model import Instant, Nameplate, SetPoint, WriteResult
+from gateway.model import Instant, Nameplate, SetPoint, Setting, WriteResult
 
 PAUSE_MIN_S = 0.5
 PAUSE_MAX_S = 30.0
@@ -102,7 +102,7 @@ class Supervisor:
     async def _write(self, setpoint: SetPoint) -> None:
         if self._now().mono >= setpoint.expires:
             return
-        readback: float | None = None
+        readback: Setting | None = None
         error: str | None = None
         try:
             readback = await self._driver.write(setpoint)

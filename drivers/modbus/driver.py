@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from drivers.base import ConnectionLost, Driver, Emit, PlannedDevice, WriteRefused
+from drivers.base import ConnectionLost, Driver, Emit, PlannedDevice, Traffic, WriteRefused
 from drivers.modbus.config import ModbusDevice
 from drivers.modbus.connect import connect
 from drivers.modbus.endpoint import SerialLine
@@ -13,7 +13,7 @@ from drivers.modbus.link import Link, Pace
 from drivers.modbus.plan import planned
 from drivers.modbus.rtu import silence_s
 from drivers.modbus.unit import Unit
-from gateway.model import SetPoint
+from gateway.model import SetPoint, Setting
 
 
 class ModbusDriver:
@@ -34,6 +34,9 @@ class ModbusDriver:
         requests = {name: unit.requests() for name, unit in self._units.items()}
         on_line = sum(map(len, requests.values()))
         return tuple(planned(name, each, on_line) for name, each in requests.items())
+
+    def traffic(self) -> tuple[Traffic, ...]:
+        return tuple(Traffic(name) for name in self._units)
 
     async def run(self, emit: Emit) -> None:
         link = await connect(self._line, self._pace, self._tls)
@@ -56,7 +59,7 @@ class ModbusDriver:
         if lost is not None:
             raise lost
 
-    async def write(self, setpoint: SetPoint) -> float | None:
+    async def write(self, setpoint: SetPoint) -> Setting | None:
         name = setpoint.point.partition(".")[0]
         unit = self._units.get(name)
         if unit is None:

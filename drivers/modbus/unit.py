@@ -124,6 +124,8 @@ class Unit:
         """As Driver.write, on a connection that stands."""
         if self.down or not self._known:
             raise ConnectionLost(f"{self._peer}: does not answer")
+        if isinstance(setpoint.value, str):
+            raise WriteRefused(f"{setpoint.point}: takes a number, found a characteristic")
         wire, tell = self._wire(link), self._screened(emit)
         try:
             if setpoint.point in self._controls:

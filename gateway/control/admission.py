@@ -78,7 +78,8 @@ def rating(target: str, plant: Plant, ders: Mapping[str, DerNow]) -> float | Non
 
 def in_power(activation: Activation, rated: float) -> float:
     """The value of an order in W or var."""
-    return activation.value * rated / 100.0 if activation.unit == "%" else activation.value
+    value = activation.value or 0.0
+    return value * rated / 100.0 if activation.unit == "%" else value
 
 
 def reach(quantity: str, target: str, plant: Plant, ders: Mapping[str, DerNow]) -> Band:

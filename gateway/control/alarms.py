@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gateway.control.capability import DerNow
 from gateway.control.plant import Plant
 from gateway.control.writes import Overwritten
+from gateway.model import Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,10 @@ def overwriting(found: Sequence[Overwritten]) -> list[Event]:
     ]
 
 
-def _told(value: float | None) -> str:
-    return "no set-point in force" if value is None else f"{value:g}"
+def _told(value: Setting | None) -> str:
+    if value is None:
+        return "no set-point in force"
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def watch(

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Literal
 
 from gateway.control.capability import LIMIT, from_point, to_point
 from gateway.control.plant import Plant
 from gateway.image import KNOWN, Snapshot
-from gateway.model import Hold, Point, Quality, SetPoint, WriteResult
+from gateway.model import Hold, Point, Quality, SetPoint, Setting, WriteResult
 
 DEADBAND_SHARE = 0.002
 """Of the rated power: what meters of class 0.5 cannot show is not worth a write."""
@@ -45,7 +46,7 @@ class Held:
 class Offered:
     """What was last handed to a driver for a point."""
 
-    value: float | None
+    value: Setting | None
     mono: float
 
 
@@ -63,8 +64,8 @@ class Overwritten:
     """Another value than ours was found in a point; `reset`: it is the one from before our first write."""
 
     point: str
-    ours: float | None
-    found: float | None
+    ours: Setting | None
+    found: Setting | None
     reset: bool
 
 
@@ -150,7 +151,7 @@ def plan_writes(
 
 
 def _giving_back(
-    point_id: str, before: float | None, last: Offered | None, snapshot: Snapshot
+    point_id: str, before: Setting | None, last: Offered | None, snapshot: Snapshot
 ) -> Literal["write", "wait", "done"]:
     """What is to be done so that *before* stands in the point again."""
     if last is None or last.value != before:
@@ -167,7 +168,8 @@ def confirmed(point: Point, wish: Wish, since: float, snapshot: Snapshot) -> boo
     result = snapshot.writes.get(point.id)
     if result is None or result.error is not None or result.value is None:
         return False
-    return result.mono >= since or abs(from_point(point, result.value) - wish.power) <= _deadband_w(point, snapshot)
+    apart = _apart(point, result.value, to_point(point, wish.power))
+    return result.mono >= since or apart <= _deadband_w(point, snapshot)
 
 
 def failed(point_id: str, snapshot: Snapshot) -> str | None:
@@ -206,7 +208,7 @@ def _worth_writing(point: Point, value: float, last: Offered | None, plant: Plan
         return True
     now = snapshot.now.mono
     age = now - last.mono
-    step = abs(from_point(point, value) - from_point(point, last.value))
+    step = _apart(point, value, last.value)
     if step > STEP_SHARE * _rated_w(point, snapshot):
         return True
     if step > _deadband_w(point, snapshot) and age >= MIN_INTERVAL_S:
@@ -236,5 +238,11 @@ def _overwritten(point: Point, snapshot: Snapshot) -> bool:
     found = snapshot.number(point.id)
     if found is None or result.readback is None:
         return found is not result.readback
-    difference = abs(from_point(point, found) - from_point(point, result.readback))
-    return difference > _deadband_w(point, snapshot)
+    return _apart(point, found, result.readback) > _deadband_w(point, snapshot)
+
+
+def _apart(point: Point, one: Setting, other: Setting) -> float:
+    """How far two settings lie apart, in W or var; characteristics are the same, or infinitely far apart."""
+    if isinstance(one, str) or isinstance(other, str):
+        return 0.0 if one == other else inf
+    return abs(from_point(point, one) - from_point(point, other))
