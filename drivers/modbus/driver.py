@@ -10,7 +10,7 @@ from drivers.modbus.config import ModbusDevice
 from drivers.modbus.connect import connect
 from drivers.modbus.endpoint import SerialLine
 from drivers.modbus.link import Link, Pace
-from drivers.modbus.plan import planned
+from drivers.modbus.plan import phases, planned
 from drivers.modbus.rtu import silence_s
 from drivers.modbus.unit import Unit
 from gateway.model import SetPoint, Setting
@@ -26,14 +26,15 @@ class ModbusDriver:
         self.name = f"modbus {self._line}"
         self._units = {device.id: Unit(device, revert_s) for device in devices}
         self.nameplates = tuple(unit.nameplate for unit in self._units.values())
+        self._phases = phases(self.name, len(self._units))
         self._link: Link | None = None
         self._emit: Emit | None = None
         self._writing = {name: asyncio.Lock() for name in self._units}
 
     def plan(self) -> tuple[PlannedDevice, ...]:
         requests = {name: unit.requests() for name, unit in self._units.items()}
-        on_line = sum(map(len, requests.values()))
-        return tuple(planned(name, each, on_line) for name, each in requests.items())
+        line_time_s = sum(asked.time_s for each in requests.values() for asked in each)
+        return tuple(planned(name, each, line_time_s) for name, each in requests.items())
 
     def traffic(self) -> tuple[Traffic, ...]:
         return tuple(Traffic(name) for name in self._units)
@@ -45,9 +46,9 @@ class ModbusDriver:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_watch(link), name=f"{self.name} watch")
-                for index, (name, unit) in enumerate(self._units.items()):
+                for (name, unit), phase in zip(self._units.items(), self._phases, strict=True):
                     tasks.create_task(
-                        unit.run(link, emit, phase=index / len(self._units), all_down=self._all_down),
+                        unit.run(link, emit, phase=phase, all_down=self._all_down),
                         name=f"{self.name} {name}",
                     )
         except* ConnectionLost as group:

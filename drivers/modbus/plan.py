@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import floor
+from zlib import crc32
 
 from drivers.base import PlannedDevice
 from drivers.modbus.codec import Register, decoder
@@ -104,19 +105,27 @@ def next_due(previous: float, period_s: float, now: float) -> float:
     return previous + period_s * (max(0, floor((now - previous) / period_s)) + 1)
 
 
-def planned(device: str, requests: Sequence[Asked], line_requests: int) -> PlannedDevice:
+def phases(line: str, devices: int) -> tuple[float, ...]:
     """
-    What a device costs; `line_requests` counts those of all devices on its connection.
+    Where in its period each device of a line has its turn, from 0 to below 1: evenly apart from a start of the line's
+    own, so that the lines of a site are not all asked at the same instant. The same at each start of the gateway.
+    """
+    start = crc32(line.encode()) / 2**32
+    return tuple((start + index / devices) % 1.0 for index in range(devices))
 
-    `load` is this device's own share of the line. A value is oldest when it is read last in its turn, one period after
-    it was read first; requests of the other devices are taken to be as long as this one's longest.
+
+def planned(device: str, requests: Sequence[Asked], line_time_s: float) -> PlannedDevice:
     """
-    longest_s = max((each.time_s for each in requests), default=0.0)
+    What a device costs; `line_time_s` is what each request of each device on its connection takes once, together.
+
+    `load` is this device's own share of the line. A value is oldest when it was read first in its turn and is read last
+    one period later, after all that the line is ever asked for at once.
+    """
     return PlannedDevice(
         device=device,
         requests_per_s=sum(1 / each.period_s for each in requests),
         load=sum(each.time_s / each.period_s for each in requests),
-        worst_age_s=max((each.period_s for each in requests), default=0.0) + line_requests * longest_s,
+        worst_age_s=max((each.period_s for each in requests), default=0.0) + line_time_s,
         requests=tuple(f"{each.text} every {_duration(each.period_s)}" for each in requests),
     )
 
