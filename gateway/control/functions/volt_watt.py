@@ -1,0 +1,31 @@
+"""`volt_watt`, P(U): a ceiling of active power by the voltage; y in p.u. of the rated active power."""
+
+from __future__ import annotations
+
+from gateway.control.functions.curve import VOLTAGES, check_order, interpolate
+from gateway.control.functions.response import follow
+from gateway.control.functions.statement import Memory, Situation, Statement
+from gateway.model import Activation, Band
+
+
+def decide(
+    activation: Activation,
+    value: float | None,  # noqa: ARG001 - of every function; this one has none
+    situation: Situation,
+    memory: Memory,
+) -> tuple[Statement | None, Memory]:
+    """No more active power than the curve, in W; needs the voltage."""
+    if situation.voltage is None or activation.curve is None:
+        return None, memory
+    goal = interpolate(activation.curve, situation.voltage) * situation.rated_w
+    now = follow(memory, goal, situation.dt, activation.response_s)
+    return Statement(hi=now.value), now
+
+
+def check(
+    activation: Activation,
+    value: float | None,  # noqa: ARG001 - of every function; this one has none
+    band: Band,  # noqa: ARG001 - what a curve asks beyond it, the band cuts
+) -> str | None:
+    """What is wrong with the order, or None."""
+    return check_order(activation, VOLTAGES, Band(-1.0, 1.0))
