@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import Literal
 
 from drivers.modbus.pdu import BIT_SPACES, Space
-from gateway.model import Value
+from gateway.model import Setting, Value
 
 Type = Literal[
     "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "bcd16", "bcd32", "bool", "string"
@@ -141,29 +141,52 @@ def decoder(registers: Sequence[Register], start: int) -> Decoder:
     return lambda data: [convert(raw) for convert, raw in zip(converters, unpack(bytes(gather(data))), strict=True)]
 
 
-def encode(register: Register, value: float) -> tuple[int, ...]:
+def encode(register: Register, value: Setting) -> tuple[int, ...]:
     """
     The words to write for a value; a coil is one word, 0 or 1.
+
+    One of an enumeration is named by its word or its number. Of a register with `bits` only those bits are in the
+    words: `merged` adds the others.
 
     Raises:
         ValueError: The value is not finite or does not fit; the text says what is accepted.
     """
-    if not isfinite(value):
-        raise ValueError(f"accepted is a finite number, found {value}")
+    number = _number(register, value)
     if register.type == "bool":
-        if value not in (0, 1):
-            raise ValueError(f"accepted is 0 or 1, found {value:g}")
-        return (int(value),)
-    data = _pack(register, value, (value - register.offset) / register.scale)
-    ordered = bytes(data[at] for at in _positions(register, register.address))
-    return struct.unpack(f">{register.size}H", ordered)
+        return (_whole(number, 1),)
+    if register.bits is not None:
+        lowest, highest = register.bits
+        whole = _whole(number, 2 ** (highest - lowest + 1) - 1)
+        return _words(register, struct.pack(">" + register.form, whole << lowest))
+    return _words(register, _pack(register, number, (number - register.offset) / register.scale))
+
+
+def merged(register: Register, words: Sequence[int], data: bytes) -> tuple[int, ...]:
+    """
+    The words to write into a register that holds `data`, so that its other bits stay; all are `words` without `bits`.
+
+    Raises:
+        ValueError: The register holds no value, so that its other bits mean nothing.
+    """
+    if register.bits is None:
+        return tuple(words)
+    stood, wanted, mask = _content(register, data), _content(register, _data(words)), _mask(register)
+    if stood == register.not_implemented:
+        raise ValueError("the register holds the device's word for no value, of which no bit can be changed")
+    return _words(register, struct.pack(">" + register.form, stood & ~mask | wanted & mask))
 
 
 def same_raw(register: Register, words: Sequence[int], data: bytes) -> bool:
-    """Whether an answer's data holds the words' number: exactly for integers, within one step of a float's fraction."""
+    """
+    Whether an answer's data holds the words' number: exactly for integers, within one step of a float's fraction.
+
+    Of a register with `bits` only those count.
+    """
     if register.bit:
         return data[0] & 1 == words[0]
-    written, held = _unpack(register, struct.pack(f">{len(words)}H", *words)), _unpack(register, data)
+    if register.bits is not None:
+        return (_content(register, _data(words)) ^ _content(register, data)) & _mask(register) == 0
+    written, held = _unpack(register, _data(words)), _unpack(register, data)
     if isinstance(written, float) and isinstance(held, float):
         return isclose(written, held, rel_tol=_FLOAT32_REL)
     return written == held
@@ -171,7 +194,27 @@ def same_raw(register: Register, words: Sequence[int], data: bytes) -> bool:
 
 def decode_words(register: Register, words: Sequence[int]) -> Value | None:
     """The value of one register from its words."""
-    return _converter(register)(_unpack(register, struct.pack(f">{len(words)}H", *words)))
+    return _converter(register)(_unpack(register, _data(words)))
+
+
+def _number(register: Register, value: Setting) -> float:
+    """The number that a value stands for."""
+    if register.enumeration is not None:
+        for number, word in register.enumeration.items():
+            if value in (number, word):
+                return number
+        accepted = ", ".join(f"{word} ({number})" for number, word in register.enumeration.items())
+        raise ValueError(f"accepted is one of {accepted}; found {value}")
+    if isinstance(value, str) or not isfinite(value):
+        raise ValueError(f"accepted is a finite number, found {value}")
+    return value
+
+
+def _whole(value: float, highest: int) -> int:
+    if not 0 <= value <= highest or value != int(value):
+        accepted = "0 or 1" if highest == 1 else f"a whole number from 0 to {highest}"
+        raise ValueError(f"accepted is {accepted}, found {value:g}")
+    return int(value)
 
 
 def _pack(register: Register, value: float, raw: float) -> bytes:
@@ -191,10 +234,33 @@ def _pack(register: Register, value: float, raw: float) -> bytes:
     return struct.pack(form, content)
 
 
+def _words(register: Register, data: bytes) -> tuple[int, ...]:
+    """The words for a number whose bytes begin with the most significant one."""
+    return struct.unpack(f">{register.size}H", _ordered(register, data))
+
+
+def _ordered(register: Register, data: bytes) -> bytes:
+    """From the order of the wire to the most significant byte first, and back: each order is its own inverse."""
+    return bytes(data[at] for at in _positions(register, register.address))
+
+
+def _data(words: Sequence[int]) -> bytes:
+    return struct.pack(f">{len(words)}H", *words)
+
+
 def _unpack(register: Register, data: bytes) -> Raw:
-    ordered = bytes(data[at] for at in _positions(register, register.address))
-    raw: Raw = struct.unpack(">" + register.form, ordered)[0]
+    raw: Raw = struct.unpack(">" + register.form, _ordered(register, data))[0]
     return raw
+
+
+def _content(register: Register, data: bytes) -> int:
+    """All bits of an unsigned integer."""
+    return int.from_bytes(_ordered(register, data), "big")
+
+
+def _mask(register: Register) -> int:
+    lowest, highest = register.bits or (0, bits_of(register.type) - 1)
+    return (2 << highest) - (1 << lowest)
 
 
 def _positions(register: Register, start: int) -> list[int]:

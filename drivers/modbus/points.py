@@ -18,12 +18,16 @@ WriteFunction = Literal[5, 6, 15, 16]
 _COIL_FUNCTIONS = (5, 15)
 
 
+Memory = Literal["ram", "flash"]
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A register, and the words that it has to hold."""
+    """A register, the words that it has to hold, and what keeps them there."""
 
     register: Register
     words: tuple[int, ...]
+    memory: Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +104,9 @@ class Step(Section):
     type: Type | None = Field(default=None, description="How the value is coded; left out for a coil.")
     order: Order | None = Field(default=None, description="Order of the bytes; left out: that of the point.")
     value: FiniteFloat = Field(description="What it has to hold, as a raw number.")
+    memory: Memory | None = Field(default=None, description="What keeps it: ram or flash; left out: as the point's.")
 
-    def held(self, name: str, order: Order) -> Held:
+    def held(self, name: str, order: Order, memory: Memory) -> Held:
         """
         Raises:
             ValueError: The value does not fit its type; the text says what is accepted.
@@ -110,7 +115,7 @@ class Step(Section):
         register = Register(
             point=name, space=self.at.space, address=self.at.address, type=kind, order=self.order or order
         )
-        return Held(register, encode(register, self.value))
+        return Held(register, encode(register, self.value), self.memory or memory)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -122,7 +127,7 @@ class Step(Section):
             raise ValueError(f"type should be {accepted} for a {space}, found {self.type or 'none'}")
         if self.type == "string":
             raise ValueError("type should be that of a number, found string")
-        if (end := self.held("", "ABCD").register.end) > _ADDRESS_MAX + 1:
+        if (end := self.held("", "ABCD", "ram").register.end) > _ADDRESS_MAX + 1:
             raise ValueError(f"register should end at {_ADDRESS_MAX}, found that {self.type} needs {end - 1}")
         return self
 
@@ -140,10 +145,12 @@ class Write(Section):
         description="How far the read-back may be off, in the point's unit. Left out: half a raw step.",
     )
     settle: Duration = Field(default=0.0, description="Time within which the device shows what was written.")
-    memory: Literal["ram", "flash"] = Field(
+    memory: Memory = Field(
         default="ram", description="flash wears out: it is written only when the value differs, so often a day at most."
     )
-    daily_writes: int = Field(default=50, ge=1, description="How often a flash register is written in 24 h at most.")
+    daily_writes: int = Field(
+        default=50, ge=1, description="How often a day (UTC) each flash register of the point and its steps is written."
+    )
     refresh: Period | None = Field(
         default=None, description="The device's own watchdog: the set-point has to be written again this often."
     )
@@ -211,9 +218,12 @@ class ModbusPoint(Section):
 
     def sequence(self, device: str, which: Literal["before", "release"]) -> tuple[Held, ...]:
         """The registers written before the value, or in its place to release it, under names that no point has."""
-        steps = getattr(self.write, which, ())
+        if self.write is None:
+            return ()
+        steps: list[Step] = getattr(self.write, which)
         return tuple(
-            step.held(f"{device}.{self.name} {which} {number}", self.order) for number, step in enumerate(steps, 1)
+            step.held(f"{device}.{self.name} {which} {number}", self.order, self.write.memory)
+            for number, step in enumerate(steps, 1)
         )
 
     @model_validator(mode="after")
@@ -265,8 +275,13 @@ def _write_mistakes(point: ModbusPoint) -> Iterator[str]:
     space = point.at.space
     if point.writable and space in ("input", "discrete"):
         yield f"access should be read: a {space} cannot be written, found {point.access}"
-    if point.writable and (what := "a string" if point.type == "string" else _given(point, "bits", "enumeration")):
-        yield f"access should be read: {what} cannot be written, found {point.access}"
+    if point.writable and point.type == "string":
+        yield f"access should be read: a string cannot be written, found {point.access}"
+    if point.access == "write" and point.bits is not None:
+        yield "access should be read-write: to write bits, the register is read, changed and written"
+    words = list((point.enumeration or {}).values())
+    if point.writable and (twice := next((word for word in words if words.count(word) > 1), None)):
+        yield f"enumeration should have each word once in order to be written, found {twice!r} again"
     write = point.write
     if write is None:
         return

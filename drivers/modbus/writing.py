@@ -3,67 +3,56 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
+from typing import overload
 
 from drivers.base import WriteRefused
 from drivers.modbus import codec
 from drivers.modbus.codec import Register
+from drivers.modbus.endurance import Endurance
 from drivers.modbus.pdu import REFUSALS, RefusalError
-from drivers.modbus.plan import Block, blocks
-from drivers.modbus.points import Held, ModbusPoint, Write
+from drivers.modbus.plan import blocks
+from drivers.modbus.points import Memory, ModbusPoint, Write, WriteFunction
 from drivers.modbus.screen import Screen, Tell
 from drivers.modbus.wire import Wire, words_of
-from gateway.model import Value
+from gateway.model import Setting, Value
 
 SETTLE_STEP_S = 0.1
 """Between two read-backs of a device that takes its time: on a serial line each costs about as long."""
-DAY_S = 86400.0
-
-
-class Endurance:
-    """
-    How often a flash register may still be written within 24 h.
-
-    It counts on the monotonic clock and in memory: a restart of the gateway starts it anew.
-    """
-
-    def __init__(self, daily: int) -> None:
-        self._daily = daily
-        self._written: deque[float] = deque(maxlen=daily)
-
-    def spend(self, now: float) -> None:
-        """
-        Raises:
-            ValueError: Nothing is left; the text says when there is again.
-        """
-        if len(self._written) == self._daily and (left_s := self._written[0] + DAY_S - now) > 0:
-            raise ValueError(
-                f"it is flash, and was written {self._daily} times in 24 h, which is what write.daily_writes allows; "
-                f"accepted again in {left_s / 3600:.1f} h"
-            )
-        self._written.append(now)
 
 
 class PointWriter:
-    """Writes one point, for the life of its driver."""
+    """Writes one point, for the life of its driver; `endurance` counts the flash writes of the whole site."""
 
-    def __init__(self, point: ModbusPoint, device: str, screen: Screen) -> None:
-        self._point = point
+    def __init__(self, point: ModbusPoint, device: str, screen: Screen, endurance: Endurance | None = None) -> None:
         self._how = point.write or Write()
+        self._readable = point.readable
         self._register = point.register_of(device)
-        self._block = _block(self._register)
         self._screen = screen
-        self._before = [_Step(held) for held in point.sequence(device, "before")]
-        self._release = [_Step(held) for held in point.sequence(device, "release")]
-        self._endurance = Endurance(self._how.daily_writes) if self._how.memory == "flash" else None
+        endurance = endurance or Endurance()
 
-    async def write(self, value: float | None, wire: Wire, tell: Tell) -> float | None:
+        def place(register: Register, memory: Memory, function: WriteFunction | None = None) -> _Place:
+            flash = _Flash(device, register, endurance, self._how.daily_writes) if memory == "flash" else None
+            return _Place(register, flash, function)
+
+        self._place = place(self._register, self._how.memory, self._how.function)
+        self._before, self._release = (
+            [(place(held.register, held.memory), held.words) for held in point.sequence(device, which)]
+            for which in ("before", "release")
+        )
+
+    @overload
+    async def write(self, value: float | None, wire: Wire, tell: Tell) -> float | None: ...
+    @overload
+    async def write(self, value: str, wire: Wire, tell: Tell) -> Setting | None: ...
+    async def write(self, value: Setting | None, wire: Wire, tell: Tell) -> Setting | None:
         """
         Write and read back, as drivers.base.Driver.write; None is written as the point's release.
 
-        A value that is refused leaves nothing behind: what was written before it gets back what stood there.
+        One of an enumeration is written by its number or its word, and told in the same way. A value that is refused
+        leaves nothing behind: what was written before it gets back what stood there.
 
         Raises:
             RefusalError, NoAnswerError, ConnectionLost: As `Wire.ask`.
@@ -75,39 +64,47 @@ class PointWriter:
             return None
         words = codec.encode(self._register, value)
         with wire.reads_held():
-            changed: list[tuple[_Step, tuple[int, ...]]] = []
+            await self._check_budget(words, wire)
+            changed: list[tuple[_Place, tuple[int, ...]]] = []
             try:
-                for step in self._before:
-                    stood = await step.put(wire)
-                    changed += [(step, stood)] if stood is not None else []
+                for place, wanted in self._before:
+                    stood = await place.make(wanted, wire)
+                    changed += [(place, stood)] if stood is not None else []
                 await self._put(words, wire)
             except (RefusalError, ValueError):
-                for step, stood in reversed(changed):
+                for place, stood in reversed(changed):
                     with suppress(RefusalError):
-                        await wire.write(step.register.space, step.register.address, stood)
+                        await place.put(stood, wire, spend=False)
                 raise
             self._screen.engaged.add(self._register.point)
-            if not self._point.readable:
-                return _number(codec.decode_words(self._register, words))  # the echo is all the proof there is
+            if not self._readable:
+                return self._as_asked(value, words)  # the echo is all the proof there is
             held = await self._read_back(wire, tell)
         deadline = asyncio.get_running_loop().time() + self._how.settle
         while not self._holds(words, held):
             if (left_s := deadline - asyncio.get_running_loop().time()) <= 0:
-                raise WriteRefused(f"{self._register.point}: wrote {value:g}, the device holds {self._value(held)}")
+                wrote = value if isinstance(value, str) else f"{value:g}"
+                raise WriteRefused(f"{self._register.point}: wrote {wrote}, the device holds {self._value(held)}")
             await asyncio.sleep(min(SETTLE_STEP_S, left_s))
             held = await self._read_back(wire, tell)
-        return _number(self._value(held))
+        return self._as_asked(value, self._place.words(held))
+
+    async def _check_budget(self, words: Sequence[int], wire: Wire) -> None:
+        """Nothing is enabled, and no flash worn by enabling it, for a value that must not be written."""
+        if self._place.flash is not None:
+            try:
+                self._place.flash.check()
+            except ValueError:
+                if not self._holds(words, await self._place.read(wire)):
+                    raise
 
     async def _put(self, words: Sequence[int], wire: Wire) -> None:
-        if self._endurance is not None:
-            if self._holds(words, await _read(self._block, wire)):
-                return
-            self._endurance.spend(asyncio.get_running_loop().time())
-        await wire.write(self._register.space, self._register.address, words, self._how.function)
+        if self._place.flash is None or not self._holds(words, await self._place.read(wire)):
+            await self._place.put(words, wire)
 
     async def _read_back(self, wire: Wire, tell: Tell) -> bytes:
-        data = await _read(self._block, wire)
-        tell(self._block.decode(data))
+        data = await self._place.read(wire)
+        tell(self._place.block.decode(data))
         return data
 
     def _holds(self, words: Sequence[int], data: bytes) -> bool:
@@ -119,14 +116,20 @@ class PointWriter:
         return abs(wanted - held) <= self._how.tolerance * (1 + 1e-9)  # 60 - 59.8 is not 0.2, but nearly
 
     def _value(self, data: bytes) -> Value | None:
-        return self._block.decode(data)[0].value
+        return codec.decode_words(self._register, self._place.words(data))
+
+    def _as_asked(self, value: Setting, words: Sequence[int]) -> Setting | None:
+        """What a register holds, as a word only where it was asked for by a word."""
+        register = self._register if isinstance(value, str) else replace(self._register, enumeration=None)
+        held = codec.decode_words(register, words)
+        return held if isinstance(held, str | None) else float(held)
 
     async def _take_out_of_force(self, wire: Wire, tell: Tell) -> None:
         if not self._release:
             raise WriteRefused(f"{self._register.point}: has no off state; a number is needed")
         with wire.reads_held():
-            for step in self._release:
-                await step.put(wire)
+            for place, words in self._release:
+                await place.make(words, wire, spend=False)
             self._screen.engaged.discard(self._register.point)
             wrong = await self._unreleased(wire, tell)
         deadline = asyncio.get_running_loop().time() + self._how.settle
@@ -135,55 +138,80 @@ class PointWriter:
                 raise WriteRefused(f"{self._register.point}: was taken out of force, the device holds {wrong}")
             await asyncio.sleep(min(SETTLE_STEP_S, left_s))
             wrong = await self._unreleased(wire, tell)
-        if self._point.readable:
+        if self._readable:
             await self._read_back(wire, tell)
 
     async def _unreleased(self, wire: Wire, tell: Tell) -> str:
         """The first register that does not hold what releases the set-point; empty when there is none."""
-        for step in self._release:
+        for place, words in self._release:
             try:
-                data = await _read(step.block, wire)
+                data = await place.read(wire)
             except RefusalError as error:
                 if error.code in REFUSALS:
                     continue  # it can only be written
                 raise
-            tell(step.block.decode(data))
-            if not codec.same_raw(step.register, step.words, data):
-                return f"{step.block.decode(data)[0].value} in {step.block.text}"
+            tell(place.block.decode(data))
+            if not codec.same_raw(place.register, words, data):
+                return f"{codec.decode_words(place.register, place.words(data))} in {place.block.text}"
         return ""
 
 
-class _Step:
-    """One register of a sequence."""
+class _Flash:
+    """One register's part of the budget; it is named by where it stands, as several points may write it."""
 
-    def __init__(self, held: Held) -> None:
-        self.register, self.words = held.register, held.words
-        self.block = _block(held.register)
+    def __init__(self, device: str, register: Register, endurance: Endurance, daily: int) -> None:
+        self._name = f"{device} {register.space}:{register.address}"
+        self._endurance, self._daily = endurance, daily
 
-    async def put(self, wire: Wire) -> tuple[int, ...] | None:
+    def check(self) -> None:
+        self._endurance.check(self._name, self._daily)
+
+    def spend(self) -> None:
+        self._endurance.spend(self._name, self._daily)
+
+    def count(self) -> None:
+        self._endurance.count(self._name)
+
+
+class _Place:
+    """One register that is written."""
+
+    def __init__(self, register: Register, flash: _Flash | None, function: WriteFunction | None = None) -> None:
+        self.register, self.flash, self._function = register, flash, function
+        (self.block,) = blocks([register])
+
+    async def read(self, wire: Wire) -> bytes:
+        return await wire.read(self.block.space, self.block.address, self.block.count, first=True)
+
+    def words(self, data: bytes) -> tuple[int, ...]:
+        return (data[0] & 1,) if self.register.bit else words_of(data)
+
+    async def put(self, words: Sequence[int], wire: Wire, *, spend: bool = True) -> None:
+        """
+        Write it; of a point with bits only those change, between a read and a write that nothing of ours comes between.
+
+        `spend` False counts a flash write and does not refuse it.
+
+        Raises:
+            ValueError: Nothing is left of the budget, or there is no value whose bits could be changed.
+        """
+        if self.register.bits is not None:
+            words = codec.merged(self.register, words, await self.read(wire))
+        if self.flash is not None:
+            (self.flash.spend if spend else self.flash.count)()
+        await wire.write(self.register.space, self.register.address, words, self._function)
+
+    async def make(self, words: Sequence[int], wire: Wire, *, spend: bool = True) -> tuple[int, ...] | None:
         """Write it if it differs, also where it cannot be read; returns the words that stood there before, if known."""
         stood: tuple[int, ...] | None = None
         try:
-            data = await _read(self.block, wire)
+            data = await self.read(wire)
         except RefusalError as error:
             if error.code not in REFUSALS:
                 raise
         else:
-            if codec.same_raw(self.register, self.words, data):
+            if codec.same_raw(self.register, words, data):
                 return None
-            stood = (data[0] & 1,) if self.register.bit else words_of(data)
-        await wire.write(self.register.space, self.register.address, self.words)
+            stood = self.words(data)
+        await self.put(words, wire, spend=spend)
         return stood
-
-
-def _block(register: Register) -> Block:
-    (block,) = blocks([register])
-    return block
-
-
-async def _read(block: Block, wire: Wire) -> bytes:
-    return await wire.read(block.space, block.address, block.count, first=True)
-
-
-def _number(value: Value | None) -> float | None:
-    return None if value is None else float(value)

@@ -12,9 +12,14 @@ from pymodbus.pdu import ExceptionResponse
 
 from drivers.base import Driver, WriteRefused
 from drivers.modbus.config import ModbusDevice
+from drivers.modbus.connect import connect
 from drivers.modbus.driver import build
-from drivers.modbus.writing import DAY_S, Endurance
-from gateway.model import Quality, SetPoint
+from drivers.modbus.endpoint import Network
+from drivers.modbus.points import ModbusPoint
+from drivers.modbus.screen import Screen
+from drivers.modbus.wire import Wire
+from drivers.modbus.writing import PointWriter
+from gateway.model import Measurement, Quality, SetPoint
 from hil.faces.modbus import MemoryRegisters, ModbusFace, ModbusFault
 from tests.contract.watch import Watch, running
 
@@ -357,7 +362,7 @@ async def test_flash_is_written_only_when_its_value_differs_and_within_its_budge
             await known(watch)
             for value in (100, 60, 60, 50, 50):
                 assert await driver.write(order(value)) == value
-            with pytest.raises(WriteRefused, match=r"flash, and was written 2 times in 24 h.*daily_writes"):
+            with pytest.raises(WriteRefused, match=r"flash, and was written 2 times today.*daily_writes"):
                 await driver.write(order(40))
             assert await driver.write(order(50)) == 50
 
@@ -378,16 +383,58 @@ async def test_what_is_not_written_for_want_of_budget_enables_nothing() -> None:
     assert device.holding[ENABLE] == OFF
 
 
-def test_a_budget_counts_any_24_hours() -> None:
-    budget = Endurance(2)
-    budget.spend(0.0)
-    budget.spend(DAY_S / 2)
+async def test_an_enable_sequence_in_flash_has_the_same_budget() -> None:
+    """Its switch goes back and forth, the value does not: what is worn is counted register by register."""
+    device = Device()
+    how = {"memory": "flash", "daily_writes": 3, "before": BEFORE, "release": RELEASE}
+    async with ModbusFace({1: device}) as face:
+        driver = driver_of(face, how)
+        async with running(driver) as watch:
+            await known(watch)
+            await driver.write(order(60))
+            await driver.write(order(None))
+            await driver.write(order(60))
+            await driver.write(order(None))  # the fourth time, as what lets go is never refused
+            with pytest.raises(WriteRefused, match=rf"d holding:{ENABLE} is flash, and was written 4 times"):
+                await driver.write(order(60))
 
-    with pytest.raises(ValueError, match=r"accepted again in 6\.0 h"):
-        budget.spend(0.75 * DAY_S)
-    budget.spend(DAY_S)
-    with pytest.raises(ValueError, match=r"accepted again in 12\.0 h"):
-        budget.spend(DAY_S)
+    assert device.written() == [(ENABLE, [ON]), (VALUE, [60]), (ENABLE, [OFF]), (ENABLE, [ON]), (ENABLE, [OFF])]
+
+
+async def test_a_step_says_for_itself_what_keeps_it() -> None:
+    device = Device()
+    how = {"daily_writes": 1, "before": [BEFORE[0] | {"memory": "flash"}]}
+    async with ModbusFace({1: device}) as face:
+        driver = driver_of(face, how)
+        async with running(driver) as watch:
+            await known(watch)
+            for value in (60, 50, 40):
+                await driver.write(order(value))
+            device.holding[ENABLE] = OFF
+            with pytest.raises(WriteRefused, match=f"d holding:{ENABLE} is flash"):
+                await driver.write(order(30))
+
+    assert device.written() == [(ENABLE, [ON]), (VALUE, [60]), (VALUE, [50]), (VALUE, [40])]
+
+
+async def test_what_is_put_back_into_flash_is_counted_too() -> None:
+    class Refusing(Device):
+        def write(self, space: str, address: int, words: list[int]) -> None:
+            if address == VALUE:
+                raise ModbusFault(3)
+            super().write(space, address, words)
+
+    device = Refusing()
+    async with ModbusFace({1: device}) as face:
+        driver = driver_of(face, {"before": [BEFORE[0] | {"memory": "flash"}], "daily_writes": 2})
+        async with running(driver) as watch:
+            await known(watch)
+            with pytest.raises(WriteRefused, match="exception 3"):
+                await driver.write(order(60))
+            with pytest.raises(WriteRefused, match="written 2 times"):
+                await driver.write(order(60))
+
+    assert device.written() == [(ENABLE, [ON]), (ENABLE, [OFF])]
 
 
 async def test_how_often_a_set_point_has_to_be_written_again_is_told_with_the_point() -> None:
@@ -406,3 +453,138 @@ async def test_another_masters_value_is_emitted_as_it_is() -> None:
             await driver.write(order(60))
             device.holding[VALUE] = 80
             await watch.until(lambda: watch.value("d.limit") == 80)
+
+
+STATUS: dict[str, Any] = {"register": f"holding:{VALUE}", "type": "uint16"}
+
+
+@pytest.mark.parametrize(
+    ("bits", "value", "stands"),
+    [
+        pytest.param("0", 1, 0b1010_0101_1010_0101, id="a-bit-that-stands"),
+        pytest.param("1", 1, 0b1010_0101_1010_0111, id="a-bit-on"),
+        pytest.param("0", 0, 0b1010_0101_1010_0100, id="a-bit-off"),
+        pytest.param("15", False, 0b0010_0101_1010_0101, id="the-highest-bit-off"),
+        pytest.param("4-7", 3, 0b1010_0101_0011_0101, id="a-range"),
+        pytest.param("0-15", 1, 1, id="all-of-it"),
+    ],
+)
+async def test_bits_are_written_into_what_their_register_holds(bits: str, value: float, stands: int) -> None:
+    device = Device()
+    device.holding[VALUE] = 0b1010_0101_1010_0101
+    async with ModbusFace({1: device}) as face:
+        driver = driver_of(face, **STATUS, bits=bits)
+        async with running(driver) as watch:
+            await known(watch)
+            assert await driver.write(order(value)) == value
+            await watch.until(lambda: watch.value("d.limit") == value)
+
+    assert device.written() == [(VALUE, [stands])]
+
+
+async def test_bits_of_two_registers_are_written_together() -> None:
+    device = Device()
+    device.holding |= {VALUE: 0x1234, VALUE + 1: 0x5678}
+    async with ModbusFace({1: device}) as face:
+        driver = driver_of(face, register=f"holding:{VALUE}", type="uint32", order="CDAB", bits="16-19")
+        async with running(driver) as watch:
+            await known(watch)
+            assert await driver.write(order(0xF)) == 0xF
+
+    assert device.written() == [(VALUE, [0x1234, 0x567F])]
+
+
+async def test_bits_in_flash_are_written_only_when_they_differ() -> None:
+    device = Device()
+    device.holding[VALUE] = 0xFF01
+    async with ModbusFace({1: device}) as face:
+        driver = driver_of(face, {"memory": "flash"}, **STATUS, bits="0")
+        async with running(driver) as watch:
+            await known(watch)
+            for value in (1, 0, 0):
+                assert await driver.write(order(value)) == value
+
+    assert device.written() == [(VALUE, [0xFF00])]
+
+
+async def test_bits_that_another_part_of_the_device_changes_at_once_are_no_fault_of_ours() -> None:
+    """Only the bits of the point are compared with the read-back."""
+
+    class Lively(Device):
+        def read(self, space: str, address: int, count: int) -> list[int]:
+            self.holding[VALUE] ^= 0x8000
+            return super().read(space, address, count)
+
+    async with ModbusFace({1: Lively()}) as face:
+        driver = driver_of(face, **STATUS, bits="0")
+        async with running(driver) as watch:
+            await known(watch)
+            assert await driver.write(order(1)) == 1
+
+
+async def test_no_bit_is_written_into_a_register_that_holds_no_value() -> None:
+    device = Device()
+    device.holding[VALUE] = 0xFFFF
+    async with ModbusFace({1: device}) as face:
+        driver = driver_of(face, **STATUS, bits="0", not_implemented=0xFFFF)
+        async with running(driver) as watch:
+            await known(watch)
+            with pytest.raises(WriteRefused, match="no value, of which no bit can be changed"):
+                await driver.write(order(0))
+
+    assert device.written() == []
+
+
+@pytest.mark.parametrize("value", [True, False])
+async def test_a_device_is_connected_and_disconnected_by_a_bit(value: bool) -> None:
+    device = Device()
+    device.holding[MODE] = 0b110 | (not value)
+    async with ModbusFace({1: device}) as face:
+        driver = driver_of(face, name="connect", register=f"holding:{MODE}", type="uint16", bits="0", unit="")
+        async with running(driver) as watch:
+            await watch.until(lambda: watch.value("d.connect") is (not value))
+            assert await driver.write(SetPoint("d.connect", value, expires=float("inf"), cause="test")) == value
+            await watch.until(lambda: watch.value("d.connect") is value)
+
+    assert device.written() == [(MODE, [0b110 | value])]
+
+
+MODES: dict[str, Any] = {"enumeration": {0: "off", 1077: "watts", 1078: "percent"}, "unit": ""}
+
+
+async def test_one_of_an_enumeration_is_written_by_its_number_and_emitted_by_its_word() -> None:
+    device = Device()
+    async with ModbusFace({1: device}) as face:
+        driver = driver_of(face, **STATUS, **MODES)
+        async with running(driver) as watch:
+            await known(watch)
+            assert await driver.write(order(1077)) == 1077
+            await watch.until(lambda: watch.value("d.limit") == "watts")
+            with pytest.raises(WriteRefused, match=r"off \(0\), watts \(1077\), percent \(1078\); found 1079"):
+                await driver.write(order(1079))
+
+    assert device.written() == [(VALUE, [1077])]
+
+
+async def test_one_of_an_enumeration_is_written_by_its_word() -> None:
+    """By the writer of a point itself, over the wire."""
+    device = Device()
+    device.holding[VALUE] = 0x0F00
+    point = ModbusPoint.model_validate(
+        {"name": "mode", "register": f"holding:{VALUE}", "type": "uint16", "bits": "0-3", "access": "read-write"}
+        | {"enumeration": {1: "auto", 2: "manual"}}
+    )
+    told: list[Measurement] = []
+    async with ModbusFace({1: device}) as face:
+        link = await connect(Network("tcp", "127.0.0.1", face.port))
+        try:
+            writer, wire = PointWriter(point, "d", Screen("d", [point])), Wire(link, 1, 1.0)
+            assert await writer.write("manual", wire, told.extend) == "manual"
+            with pytest.raises(ValueError, match=r"accepted is one of auto \(1\), manual \(2\); found mannual"):
+                await writer.write("mannual", wire, told.extend)
+        finally:
+            link.close("the test is over")
+            await link.ended()
+
+    assert device.written() == [(VALUE, [0x0F02])]
+    assert told == [Measurement("d.mode", "manual")]

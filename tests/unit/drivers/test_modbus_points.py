@@ -48,6 +48,22 @@ def test_a_sequence_has_names_that_no_point_has_and_the_order_of_its_point() -> 
     assert (second.register.point, second.words) == ("inv1.p before 2", (0, 802))
 
 
+@pytest.mark.parametrize(
+    ("of_the_point", "of_the_step", "expected"),
+    [
+        pytest.param("flash", {}, "flash", id="as-the-point"),
+        pytest.param("ram", {"memory": "flash"}, "flash", id="a-switch-in-flash"),
+        pytest.param("flash", {"memory": "ram"}, "ram", id="a-switch-in-ram"),
+    ],
+)
+def test_a_step_is_kept_where_it_says_or_where_its_point_is(
+    of_the_point: str, of_the_step: dict[str, Any], expected: str
+) -> None:
+    (held,) = point(WRITABLE, write={"memory": of_the_point, "release": [step(**of_the_step)]}).sequence("d", "release")
+
+    assert held.memory == expected
+
+
 def test_nothing_is_written_around_a_value_that_has_no_sequences() -> None:
     assert point(WRITABLE).sequence("inv1", "before") == ()
     assert point(WRITABLE, write=FLASH).sequence("inv1", "release") == ()
@@ -101,9 +117,9 @@ def test_states_are_numbered_as_the_document_numbers_them() -> None:
         pytest.param(
             {"access": "read-write", "max_step": 1}, (), "numbers that are only read", id="step-of-a-set-point"
         ),
-        pytest.param({"access": "write", "bits": "0"}, (), "point with bits cannot be written", id="bits-written"),
+        pytest.param({"access": "write", "bits": "0"}, (), "the register is read, changed", id="bits-written-blind"),
         pytest.param(
-            {"access": "write", "enumeration": {0: "a"}}, (), "with enumeration cannot be written", id="word-written"
+            {"access": "write", "enumeration": {0: "a", 1: "a"}}, (), "'a' again", id="written-word-of-two-numbers"
         ),
         pytest.param(
             {"access": "write", "type": "string", "length": 1}, (), "a string cannot be written", id="string-written"
