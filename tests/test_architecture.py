@@ -24,6 +24,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "gateway.local": ("gateway.model", "gateway.local"),
     "gateway.config": ("gateway.model", "gateway.config", "gateway.uplink.config", "drivers"),
     "gateway.log": (),
+    "gateway.identity": (),
+    "gateway.commissioning": (
+        "gateway.model",
+        "gateway.image",
+        "gateway.supervise",
+        "gateway.identity",
+        "gateway.control.capability",
+        "gateway.commissioning",
+        "drivers.base",
+    ),
     "gateway": ("gateway", "drivers", "hil"),  # the composition root and the commands
     "drivers.base": ("gateway.model", "gateway.characteristic"),
     "drivers.config": (),
@@ -39,6 +49,10 @@ PURE = (
     "gateway.image",
     "gateway.report",
     "gateway.control",
+    "gateway.commissioning.result",
+    "gateway.commissioning.effect",
+    "gateway.commissioning.follow",
+    "gateway.commissioning.plan",
     "gateway.uplink.messages",
     "hil.plant",
 )
