@@ -9,6 +9,7 @@ from math import isfinite, log, sqrt
 
 from gateway.characteristic import VOLT_VAR, VOLT_WATT, WATT_VAR, Curve
 from gateway.control.functions.response import check_response
+from gateway.control.functions.statement import Situation
 from gateway.model import Activation, Band
 
 Points = Sequence[tuple[float, float]]
@@ -20,7 +21,10 @@ POINTS_MAX = 20
 """The longest curve of the legacy SunSpec models; the newer take fewer points, and no norm needs ten."""
 
 VOLTAGES = Band(0.5, 1.5)
-"""Accepted x of a voltage in per unit: wide of every grid code, and narrow enough to tell volts and % from p.u."""
+"""
+Accepted voltages in per unit: wide of every grid code, and narrow enough to tell volts and % from p.u. A meter that
+reads something else has lost its voltage or has a wrong transformer ratio; reactive power would not help.
+"""
 POWERS = Band(-1.5, 1.5)
 """Accepted x of an active power in per unit of the rated one."""
 
@@ -85,8 +89,15 @@ def interpolate(points: Points, x: float) -> float:
     if after == len(points):
         return points[-1][1]
     (x0, y0), (x1, y1) = points[after - 1], points[after]
-    y = y0 + (y1 - y0) * (x - x0) / (x1 - x0)
+    share = (x - x0) / (x1 - x0)
+    y = y0 * (1.0 - share) + y1 * share  # in this form it is exact at both points
     return Band(min(y0, y1), max(y0, y1)).clamp(y)  # rounding must not carry it past an end
+
+
+def measured_voltage(situation: Situation) -> float | None:
+    """The voltage in per unit; None where it is not known, or none that a grid in operation has."""
+    voltage = situation.voltage
+    return voltage if voltage is not None and VOLTAGES.lo <= voltage <= VOLTAGES.hi else None
 
 
 def check_curve(points: Points | None, x: Band, y: Band) -> str | None:

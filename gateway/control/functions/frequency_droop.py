@@ -28,6 +28,11 @@ DEADBANDS_HZ = Band(0.0, 1.0)
 """Up to the 1.0 Hz of IEEE 1547-2018; LFSM has 0.2 to 0.5 Hz, FSM 10 mHz."""
 DROOPS = Band(0.004, 0.12)
 """From the 0.4 % of FSM to the 12 % of FSM and LFSM."""
+PLAUSIBLE = Band(0.9, 1.1)
+"""
+Frequencies in per unit that a meter may report: units disconnect at 47.5 and 51.5 Hz, and a meter without voltage says
+0 Hz, at which no floor of power may be ordered.
+"""
 RELEASE_MAX_S = 3600.0
 """Six times the 600 s that are usual."""
 
@@ -72,20 +77,28 @@ def decide(
 ) -> tuple[Statement | None, Memory]:
     """A ceiling above the band, a floor below it, in W; needs the frequency, and the power as the frequency leaves."""
     droop = activation.droop
-    if droop is None or situation.frequency_hz is None:
+    frequency = _measured(situation)
+    if droop is None or frequency is None:
         return None, memory
     event = memory if isinstance(memory, Event) else None
-    side = _side(droop, situation.frequency_hz, situation.nominal_hz)
+    side = _side(droop, frequency, situation.nominal_hz)
     if side is None:
         event = _returned(droop, event, situation)
     else:
         event = _left(droop, event, side, situation)
         if event is None:
             return None, memory
-        event = _followed(droop, event, situation.frequency_hz, situation)
+        event = _followed(droop, event, frequency, situation)
     if event is None:
         return SILENT, None
     return Statement(hi=event.limit_w) if event.side == "over" else Statement(lo=event.limit_w), event
+
+
+def _measured(situation: Situation) -> float | None:
+    frequency, nominal = situation.frequency_hz, situation.nominal_hz
+    if frequency is None or not PLAUSIBLE.lo <= frequency / nominal <= PLAUSIBLE.hi:
+        return None
+    return frequency
 
 
 def _side(droop: Droop, frequency_hz: float, nominal_hz: float) -> Side | None:

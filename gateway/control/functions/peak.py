@@ -53,7 +53,7 @@ def decide(
 
 
 def _statement(sign: float, limit: float) -> Statement:
-    return Statement(hi=limit) if sign > 0.0 else Statement(lo=-limit)
+    return Statement(hi=limit) if sign > 0.0 else Statement(lo=0.0 - limit)  # not -0.0
 
 
 def _counted(before: Interval | None, flow: float, limit: float, situation: Situation, mean_s: float) -> Interval:

@@ -21,7 +21,7 @@ def reactive(active_w: float, power_factor: float) -> float:
     """
     size = abs(power_factor)
     q = abs(active_w) * sqrt(1.0 - size * size) / size
-    return q if power_factor > 0.0 else -q
+    return q if power_factor > 0.0 else 0.0 - q  # not -0.0
 
 
 def decide(

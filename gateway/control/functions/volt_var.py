@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.control.functions.curve import VOLTAGES, check_order, interpolate
+from gateway.control.functions.curve import VOLTAGES, check_order, interpolate, measured_voltage
 from gateway.control.functions.response import follow
 from gateway.control.functions.statement import Memory, Situation, Statement
 from gateway.model import Activation, Band
@@ -15,9 +15,10 @@ def decide(
     memory: Memory,
 ) -> tuple[Statement | None, Memory]:
     """Exactly the reactive power of the curve, in var; needs the voltage."""
-    if situation.voltage is None or activation.curve is None:
+    voltage = measured_voltage(situation)
+    if voltage is None or activation.curve is None:
         return None, memory
-    goal = interpolate(activation.curve, situation.voltage) * situation.rated_va
+    goal = interpolate(activation.curve, voltage) * situation.rated_va
     now = follow(memory, goal, situation.dt, activation.response_s)
     return Statement(lo=now.value, hi=now.value), now
 

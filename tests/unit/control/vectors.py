@@ -386,7 +386,7 @@ def _time_and_limits() -> Iterator[Vector]:
         yield Vector(
             23,
             "ramp",
-            "100 to 60 % at %/s",
+            "VDE-AR-N 4110 gradient in %/s, 100 to 60 %",
             "rate",
             rate,
             "s",
@@ -394,7 +394,7 @@ def _time_and_limits() -> Iterator[Vector]:
             lambda per_s: _ramp_time(100.0, 60.0, per_s),
             decimals=1,
         )
-    norm = "0 to 100 % at 10 %/min"
+    norm = "VDE-AR-N 4110 grid-critical slope 10 %/min, 0 to 100 %"
     yield Vector(24, "ramp", norm, "goal", 100.0, "s", 600.0, lambda goal: _ramp_time(0.0, goal, 10.0 / 60.0))
     yield Vector(24, "ramp", norm, "t", 90.0, "P", 15.0, lambda t: toward(0.0, 100.0, Ramp(up=10.0 / 60.0), t))
     yield from _rows(
@@ -418,7 +418,7 @@ def _time_and_limits() -> Iterator[Vector]:
     yield Vector(
         28,
         "limit_active_power",
-        "DSO 60 %, market 80 %, relay",
+        "the tightest of DSO 60 %, market 80 % and a relay",
         "P",
         30.0,
         "hi",
