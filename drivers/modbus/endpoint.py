@@ -91,7 +91,8 @@ def parse_line(text: str) -> Network | SerialLine:
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
-    except ValueError:  # a port that is no number up to 65535, or half an IPv6 address
+        (host or "").encode("idna")
+    except ValueError:  # a port that is no number up to 65535, half an IPv6 address, a name that no host can have
         raise ValueError(f"should be {_FORMS}, found {text}") from None
     if parts.scheme == "rtu" and not parts.netloc:
         return _serial_line(text, parts)

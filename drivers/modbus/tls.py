@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import socket
 import ssl
 
 from drivers.base import ConnectionLost
@@ -36,11 +39,21 @@ def context(files: Tls, *, peer: str) -> ssl.SSLContext:
 
 
 def reason(error: Exception) -> str:
-    """Why a connection failed, in words."""
+    """
+    Why a connection failed or a file cannot be used, in words; whoever calls says whose.
+
+    asyncio says of a refused connection that a call failed, and has no words for a peer that closes in the middle of a
+    handshake; of a name with several addresses it lists what became of each, which is said once here.
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the device's certificate is not accepted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         what = (error.reason or str(error)).replace("_", " ").lower()
         return f"the device refused our certificate or our TLS: {what}" if "alert" in what else f"TLS: {what}"
-    # asyncio has no words for a peer that closes in the middle of a handshake.
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or "closed by the device"
+    if isinstance(error, socket.gaierror):
+        return f"name not known: {(error.strerror or str(error)).lower()}"
+    if isinstance(error, OSError):
+        numbers = [error.errno] if error.errno else map(int, re.findall(r"\[Errno (\d+)\]", str(error)))
+        if words := dict.fromkeys(os.strerror(number).lower() for number in numbers):
+            return ", ".join(words)
+    return str(error) or "closed by the device"

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from drivers.base import Driver
 from drivers.modbus.config import ModbusDevice
@@ -21,7 +21,9 @@ from drivers.modbus.driver import build as build_modbus
 from gateway.model import Point, Quality
 from hil.faces.modbus import MemoryRegisters, ModbusFace
 from hil.faces.modbus_rtu import ModbusRtuFace, ModbusSerialFace
+from hil.faces.tls import ModbusTlsFace, server_context
 from tests.contract.fake import FakeDriver
+from tests.contract.pki import pki
 
 
 class Rig(Protocol):
@@ -84,7 +86,7 @@ def memory() -> MemoryRegisters:
     return MemoryRegisters(holding=dict.fromkeys((10, 11, 12, 13, 20, 21), 0))
 
 
-def modbus_driver(endpoint: str) -> Driver:
+def modbus_driver(endpoint: str, **keys: Any) -> Driver:
     """Four int32 with one decimal."""
     places = {
         "reading": (10, "read"),
@@ -105,6 +107,7 @@ def modbus_driver(endpoint: str) -> Driver:
                 for name, (address, access) in places.items()
             ],
         }
+        | keys
     )
     (driver,) = build_modbus([device], revert_s=None)
     return driver
@@ -131,6 +134,17 @@ async def modbus_rtu_over_tcp() -> AsyncIterator[Rig]:
     registers = memory()
     async with ModbusRtuFace({1: registers}) as face:
         yield ModbusRig(modbus_driver(f"rtu-over-tcp://127.0.0.1:{face.port}"), face, registers)
+
+
+@asynccontextmanager
+async def modbus_tls() -> AsyncIterator[Rig]:
+    """Certificates on both sides."""
+    registers = memory()
+    device, ours = pki().files("device"), pki().files("gateway")
+    async with ModbusTlsFace(
+        {1: registers}, server_context(**{key: Path(file) for key, file in device.items()})
+    ) as face:
+        yield ModbusRig(modbus_driver(f"tls://127.0.0.1:{face.port}", tls=ours), face, registers)
 
 
 @dataclass
@@ -178,6 +192,7 @@ RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
     "modbus": modbus,
     "modbus-rtu": modbus_rtu,
     "modbus-rtu-over-tcp": modbus_rtu_over_tcp,
+    "modbus-tls": modbus_tls,
     "fake": fake,
 }
 """By the name of the protocol in `drivers`, and of each further transport of it; `fake` stands for none."""

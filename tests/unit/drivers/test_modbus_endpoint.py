@@ -42,6 +42,8 @@ def test_an_endpoint_names_its_line(text: str, line: Network | SerialLine) -> No
         pytest.param("tcp://h:0", "between 1 and 65535", id="port-0"),
         pytest.param("tcp://h:1/x", r"should be tcp://host\[:port\] and no more", id="path"),
         pytest.param("tls://h?baudrate=9600", r"tls://host\[:port\] and no more", id="serial-option-of-a-network"),
+        pytest.param(f"tcp://{'a' * 64}.example", "found tcp://aaaa", id="a-name-that-no-host-can-have"),
+        pytest.param("tcp://a..b", r"found tcp://a\.\.b", id="an-empty-part-of-a-name"),
         pytest.param("tcp://me@h", "found tcp://me@h", id="user"),
         pytest.param("rtu://dev/ttyUSB0", "found rtu://dev/ttyUSB0", id="two-slashes"),
         pytest.param("rtu:///", "like rtu:///dev/ttyUSB0", id="no-device-file"),
