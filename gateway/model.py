@@ -198,9 +198,10 @@ class Activation:
 
     What it orders is in one of `value` (in `unit`, as the order gave it), `schedule`, `curve`, `droop` or `reserve`, as
     its function asks; connect and disconnect need none. `curve` holds (x, y) in per unit, and of a power factor the y
-    is signed: negative is under-excited. `response_s` is the open-loop response time, `mean_s` the interval over which
-    a limit holds on the mean. `tolerance` and `ramp` carry their own unit. `start` None is now, `end` None is until
-    cancelled. `digest` tells two payloads with the same key apart.
+    is signed: negative is under-excited. `preset` is the name of a curve or of a droop, in place of one. `response_s`
+    is the open-loop response time, `mean_s` the interval over which a limit holds on the mean. `tolerance` and `ramp`
+    carry their own unit. `start` None is now, `end` None is until cancelled. `digest` tells two payloads with the same
+    key apart.
     """
 
     id: str
@@ -214,6 +215,7 @@ class Activation:
     excitation: Literal["over", "under"] = "over"
     schedule: Schedule | None = None
     curve: tuple[tuple[float, float], ...] | None = None
+    preset: str = ""
     response_s: float | None = None
     droop: Droop | None = None
     reserve: Reserve | None = None

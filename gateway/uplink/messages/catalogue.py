@@ -7,7 +7,7 @@ measurement type (IEC 61970-301, `Measurement.measurementType`).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -108,7 +108,8 @@ class MirroredQuantity(msgspec.Struct, frozen=True, kw_only=True):
     One value in force.
 
     `source` is an activation id, `fallback`, `local` or `none`; `expires` is an RFC 3339 time; `limited_by` says what
-    keeps the value from being reached.
+    keeps the value from being reached. `execution` is who follows it: the gateway's control, or the devices by
+    themselves; `by` is the rule that decided between several.
     """
 
     target: str
@@ -120,6 +121,8 @@ class MirroredQuantity(msgspec.Struct, frozen=True, kw_only=True):
     priority: int | None = None
     expires: str | None = None
     limited_by: str | None = None
+    execution: Literal["local", "device"] | None = None
+    by: str | None = None
 
 
 class Headroom(msgspec.Struct, frozen=True):
@@ -131,8 +134,18 @@ class Headroom(msgspec.Struct, frozen=True):
     q_down: float | None = None
 
 
+class MirroredReserve(msgspec.Struct, frozen=True):
+    """The headroom that has been ordered free, in W, and whether it is now."""
+
+    up_w: float
+    down_w: float
+    kept: bool
+
+
 class Mirror(msgspec.Struct, frozen=True, kw_only=True):
-    """The content of `control`."""
+    """The content of `control`; `capability` is what can be reached now, `reserve` is None while none is ordered."""
 
     quantities: tuple[MirroredQuantity, ...] = ()
     headroom: Headroom = Headroom()
+    reserve: MirroredReserve | None = None
+    capability: Capability | None = None

@@ -1,5 +1,5 @@
 """
-The contract's JSON messages, as bytes. What comes in is read by `gateway.uplink.messages.parse`.
+The contract's JSON messages, as bytes. What comes in is read by `parse` (orders) and `feedback`, beside it.
 
 Times are seconds since 1970. A number that is not finite has no place in JSON: it is left out, or null where the
 contract has the field in every message.
@@ -16,7 +16,8 @@ import msgspec
 
 from gateway.model import Ack, Block, Frame, Quality, Value
 from gateway.uplink.messages.catalogue import Catalogue, Mirror
-from gateway.uplink.messages.parse import parse_heartbeat, parse_measurements_ack, parse_order
+from gateway.uplink.messages.feedback import parse_heartbeat, parse_measurements_ack
+from gateway.uplink.messages.parse import parse_order
 from gateway.uplink.messages.times import rfc3339
 
 _encode = msgspec.json.Encoder().encode

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import lru_cache
 
+LAST_MOMENT = 253_402_300_799.0
+"""The last second of the year 9999: what is later cannot be written in RFC 3339."""
+
 
 @lru_cache(maxsize=64)  # the frames of one message lie within few seconds
 def _second(epoch_s: int) -> str:

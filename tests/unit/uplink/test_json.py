@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.model import Ack, Block, Frame, Quality, Status
 from gateway.uplink.messages import json as messages
+from gateway.uplink.messages.activation import FUNCTIONS
 from gateway.uplink.messages.catalogue import (
     MAPPING,
     Capability,
@@ -22,6 +23,7 @@ from gateway.uplink.messages.catalogue import (
     Headroom,
     Mirror,
     MirroredQuantity,
+    MirroredReserve,
 )
 from gateway.uplink.messages.times import epoch, rfc3339
 
@@ -75,7 +77,7 @@ CATALOGUE = Catalogue(
             ),
         ),
     ),
-    functions=("limit_active_power", "set_active_power"),
+    functions=(*FUNCTIONS, "a_function_to_come"),
     capability=Capability(p_min=0.0, p_max=60000.0, q_min=-30000.0, q_max=30000.0),
     configuration="5f3a",
 )
@@ -91,8 +93,21 @@ MIRROR = Mirror(
             priority=10,
             expires=rfc3339(TEN + 3600),
         ),
+        MirroredQuantity(
+            target="inv1",
+            quantity="reactive_power",
+            value=None,
+            unit="var",
+            source="dso-2026-11-22-0043",
+            kind="dso",
+            priority=10,
+            execution="device",
+            by="volt_var",
+        ),
     ),
     headroom=Headroom(p_up=280.0, p_down=59720.0),
+    reserve=MirroredReserve(up_w=200.0, down_w=0.0, kept=True),
+    capability=Capability(p_min=0.0, p_max=60000.0, q_min=-30000.0, q_max=30000.0),
 )
 MESSAGES = {
     "ack": messages.ack(SITE, EFFECTIVE),
@@ -107,6 +122,11 @@ MESSAGES = {
 @pytest.mark.parametrize("name", MESSAGES)
 def test_each_message_is_as_its_golden_file(name: str) -> None:
     assert json.loads(MESSAGES[name]) == json.loads((GOLDEN / f"{name}.json").read_text())
+
+
+def test_a_mirror_of_nothing_says_null_of_reserve_and_capability() -> None:
+    empty = json.loads(messages.control(SITE, TEN, Mirror()))
+    assert (empty["quantities"], empty["reserve"], empty["capability"]) == ([], None, None)
 
 
 @pytest.mark.parametrize(

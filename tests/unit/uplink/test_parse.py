@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.model import Activation, Cancellation, Kind, Refusal
 from gateway.uplink.messages import json as messages
-from gateway.uplink.messages.json import parse_heartbeat, parse_measurements_ack
-from gateway.uplink.messages.parse import PAYLOAD_MAX
+from gateway.uplink.messages.strict import PAYLOAD_MAX
 
 TEN = 1795341600.0  # 2026-11-22T10:00:00Z
 ORDER: dict[str, Any] = {
@@ -119,7 +118,7 @@ def test_an_order_may_name_its_site_and_only_this_one() -> None:
 
 
 MALFORMED = {
-    "value missing": (order(value=...), "payload: Object missing required field `value`"),
+    "value missing": (order(value=...), "value is missing; accepted is a number, or a schedule in its place"),
     "value null": (order(value=None), "value: Expected `float`, got `null`; found missing"),
     "value true": (order(value=True), "value: Expected `float`, got `bool`; found True"),
     "value a text": (order(value="5000"), "value: Expected `float`, got `str`; found '5000'"),
@@ -134,7 +133,7 @@ MALFORMED = {
     "ramp of 0": (order(ramp={"up": 0, "unit": "W/s"}), "ramp.up: Expected `float` > 0.0; found 0"),
     "ramp field": (
         order(ramp={"upp": 1, "unit": "W/s"}),
-        "ramp: Object contains unknown field `upp`; accepted are unit, up",
+        "ramp: unknown field 'upp'; accepted are unit, up, down",
     ),
     "tolerance unit": (order(tolerance={"value": 1, "unit": "var"}), "tolerance.unit is 'var'; accepted are W, %"),
     "tolerance below 0": (order(tolerance={"value": -1, "unit": "%"}), "tolerance.value: Expected `float` >= 0.0"),
@@ -146,13 +145,13 @@ MALFORMED = {
         order(start="2026-02-30T10:00:00Z"),
         "start: Invalid RFC3339 encoded datetime; found '2026-02",
     ),
-    "kind": (order(kind="boss"), "kind: Invalid enum value 'boss'"),
+    "kind": (order(kind="boss"), "kind is 'boss'; accepted are emergency, dso, market, local"),
     "issuer missing": (order(issuer=...), "missing required field `issuer`"),
     "revision 0": (order(revision=0), "revision: Expected `int` >= 1; found 0"),
     "revision a fraction": (order(revision=1.5), "revision: Expected `int`, got `float`"),
     "revision beyond the store": (order(revision=2**63), "revision: Expected `int` <= "),
     "settle below 0": (order(settle=-1), "settle: Expected `float` >= 0.0"),
-    "unknown field": (order(valu=1), "unknown field `valu`; accepted are schema, site, id, revision, issuer"),
+    "unknown field": (order(valu=1), "unknown field 'valu'; accepted are schema, site, id, revision, issuer"),
     "schema": (order(schema="activation/2"), "schema is 'activation/2'; accepted are activation/1 and cancellation/1"),
     "schema missing": (order(schema=...), "schema is missing; accepted are"),
     "key twice": (order()[:-1] + b', "value": 100}', "the key 'value' stands twice in one object"),
@@ -174,7 +173,7 @@ def test_what_is_malformed_is_refused_with_where_found_and_accepted(payload: byt
 UNANSWERABLE = {
     "empty": (b"", "not JSON"),
     "text": (b"hello", "not JSON"),
-    "a list": (b"[]", "the payload is a list; accepted is an object"),
+    "a list": (b"[]", "the payload is a list of 0; accepted is an object"),
     "bad UTF-8": (b'{"id": "\xff"}', "not JSON"),
     "byte order mark": (b'\xef\xbb\xbf{"id": ""}', "not JSON"),
     "trailing text": (order() + b" {}", "not JSON: JSON is malformed: trailing characters"),
@@ -206,32 +205,20 @@ def test_a_refusal_carries_the_revision_or_1_where_it_cannot_be_read(revision: A
     assert refusal.revision == read
 
 
-@pytest.mark.parametrize(
-    ("payload", "detail"),
-    [
-        (order(function="volt_var", curve=[[0.9, 1]], value=...), "'volt_var' is not carried out by this gateway"),
-        (
-            order(function="set_power_factor", excitation="over"),
-            "'set_power_factor' is not carried out by this gateway",
-        ),
-        (order(function="dance"), "'dance' is not known; accepted are limit_active_power, set_active_power, set_reac"),
-        (order(value=..., schedule={"resolution": 900, "values": [1]}), "schedules are not supported"),
-    ],
-    ids=["volt_var", "power factor", "unknown", "schedule"],
-)
-def test_functions_and_schedules_that_are_not_carried_out_are_refused_as_unsupported(
-    payload: bytes, detail: str
-) -> None:
-    refusal = parse_order(payload)
+def test_a_function_that_the_contract_does_not_know_is_refused_as_unsupported() -> None:
+    refusal = parse_order(order(function="dance"))
     assert isinstance(refusal, Refusal)
     assert (refusal.code, refusal.id, refusal.revision) == ("unsupported_function", "dso-2026-11-22-0042", 2)
-    assert detail in refusal.detail
+    assert refusal.detail.startswith("function 'dance' is not known; accepted are limit_active_power, set_active_power")
 
 
-def test_a_refusal_repeats_only_a_short_part_of_what_was_found() -> None:
-    refusal = parse_order(order(unit="k" * 10_000))
+@pytest.mark.parametrize(
+    "changes", [{"unit": "k" * 10_000}, {"kind": "k" * 10_000}, {"k" * 10_000: 1}], ids=["unit", "kind", "key"]
+)
+def test_a_refusal_repeats_only_a_short_part_of_what_was_found(changes: dict[str, Any]) -> None:
+    refusal = parse_order(order(**changes))
     assert isinstance(refusal, Refusal)
-    assert len(refusal.detail) < 200
+    assert len(refusal.detail) < 400
 
 
 def test_payloads_that_say_the_same_have_the_same_digest_and_others_another() -> None:
@@ -253,44 +240,9 @@ def test_negative_zero_is_zero() -> None:
     assert math.copysign(1, parsed.value) == 1
 
 
-def finite(parsed: Activation) -> bool:
-    numbers = (
-        parsed.value,
-        parsed.issued,
-        parsed.start,
-        parsed.end,
-        parsed.ramp_up,
-        parsed.ramp_down,
-        parsed.tolerance,
-    )
-    return all(math.isfinite(n) for n in (*numbers, parsed.respond_within, parsed.settle) if n is not None)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=8,
-)
-
-
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused_without_an_exception(payload: bytes) -> None:
     assert isinstance(parse_order(payload), Refusal)
-    assert parse_measurements_ack(payload) is None
-    assert parse_heartbeat(payload) is False
-
-
-@given(st.dictionaries(st.sampled_from([*ORDER, "settle", "schedule", "other"]), JSON, max_size=4))
-def test_an_activation_never_holds_a_number_that_is_not_finite(changes: dict[str, Any]) -> None:
-    parsed = parse_order(order(**changes))
-    assert not isinstance(parsed, Activation) or finite(parsed)
-
-
-@given(st.integers(0, len(order()) - 1), st.binary(max_size=3))
-def test_an_order_damaged_anywhere_raises_nothing(position: int, damage: bytes) -> None:
-    payload = order()
-    parsed = parse_order(payload[:position] + damage + payload[position + len(damage) + 1 :])
-    assert not isinstance(parsed, Activation) or finite(parsed)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.floats(min_value=1e-6, max_value=1e12))
@@ -298,35 +250,3 @@ def test_numbers_arrive_exactly(value: float, rate: float) -> None:
     parsed = parse_order(order(value=value, ramp={"up": rate, "unit": "W/s"}))
     assert isinstance(parsed, Activation)
     assert (parsed.value, parsed.ramp_up) == (value, rate)
-
-
-@pytest.mark.parametrize(
-    ("payload", "expected"),
-    [
-        (b'{"schema":"measurements-ack/1","epoch":"e","ranges":[[1,5],[9,9]]}', ("e", ((1, 5), (9, 9)))),
-        (b'{"schema":"measurements-ack/1","site":"s","time":"x","epoch":"e","ranges":[]}', ("e", ())),
-        (b'{"schema":"measurements-ack/1","epoch":"e","ranges":[[5,1]]}', None),
-        (b'{"schema":"measurements-ack/1","epoch":"e","ranges":[[-1,1]]}', None),
-        (b'{"schema":"measurements-ack/1","epoch":"e","ranges":[[1,1e3]]}', None),
-        (b'{"schema":"measurements-ack/1","epoch":"e","ranges":[[1]]}', None),
-        (b'{"schema":"measurements-ack/1","epoch":"e","ranges":[[1,99999999999999999999]]}', None),
-        (b'{"schema":"measurements-ack/1","epoch":1,"ranges":[[1,2]]}', None),
-        (b'{"schema":"measurements/1","epoch":"e","ranges":[[1,2]]}', None),
-        (b"[" * 100_000, None),
-    ],
-)
-def test_an_acknowledgement_of_measurements_names_an_epoch_and_ranges(payload: bytes, expected: Any) -> None:
-    assert parse_measurements_ack(payload) == expected
-
-
-@pytest.mark.parametrize(
-    ("payload", "alive"),
-    [
-        (b'{"schema":"heartbeat/1","time":"2026-11-22T10:00:00.000Z"}', True),
-        (b'{"schema":"ack/1"}', False),
-        (b"", False),
-        (b"1", False),
-    ],
-)
-def test_a_heartbeat_is_known_by_its_schema(payload: bytes, alive: bool) -> None:
-    assert parse_heartbeat(payload) is alive
