@@ -10,15 +10,21 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import uvloop
 
 import drivers
-from gateway import __version__, assemble, clock
+from gateway import __version__, assemble, clock, shown
 from gateway.config import Site
 from gateway.control.cycle import Event, Inputs, Outcome, Reply, State, resume, tick
 from gateway.control.mirror import Headroom, Mirror
 from gateway.image import Image, Snapshot
+from gateway.local.listen import CannotListen, listen
+from gateway.local.look import Look
+from gateway.local.recent import Recent
+from gateway.local.ticks import Ticks
 from gateway.local.watchdog import Watchdog
 from gateway.model import Entry, Hold, Nameplate, Outgoing, Received, Value
 from gateway.report import Reporter, Rule
@@ -28,6 +34,9 @@ from gateway.supervise import Supervisor
 from gateway.uplink.config import SecretError
 from gateway.uplink.messages import json as messages
 from gateway.uplink.mqtt import MqttUplink
+
+if TYPE_CHECKING:
+    from gateway.local.server import LocalServer
 
 INBOX_MAX = 2_000
 """Orders waiting for a tick: a burst of a second at the rate a broker delivers; beyond it none is taken in."""
@@ -49,7 +58,7 @@ async def _run(site: Site) -> int:
     try:
         gateway = Gateway(site)
         gateway.check()
-    except (StoreError, SecretError) as error:
+    except (StoreError, SecretError, CannotListen) as error:
         log.error("%s", error)
         return 1
     gc.freeze()  # modules and site stay: searching them for garbage again and again stops all for 20 ms each time
@@ -112,14 +121,17 @@ class Gateway:
             )
             for uplink in site.uplinks
         ]
-        started = clock.now().mono
-        self._heard = {uplink.id: started for uplink in site.uplinks}
+        started = clock.now()
+        self._heard = {uplink.id: started.mono for uplink in site.uplinks}
+        self._facts = shown.facts_of(site, started)
+        self._ticks = Ticks()
+        self._recent = Recent()
+        self._local: LocalServer | None = None
+        self._snapshot = self._image.snapshot(started)
         self._mirror: Mirror | None = None
         self._mirrored = 0.0
         self._born: Mapping[str, Nameplate] = {}
         self._watchdog = Watchdog()
-        if site.local.http is not None:
-            log.warning("local.http: %s: this version serves no page; nothing listens there", site.local.http)
 
     def check(self) -> None:
         """
@@ -127,15 +139,21 @@ class Gateway:
 
         Raises:
             SecretError: A password or certificate file cannot be used.
+            CannotListen: The address of the local API is taken.
         """
         for uplink in self._uplinks:
             uplink.check()
+        if self._site.local.http is not None:  # its libraries are loaded where it is wanted: memory counts
+            serve: type[LocalServer] = import_module("gateway.local.server").LocalServer
+            self._local = serve(listen(self._site.local.http), look=self._look, drivers=self._drivers)
 
     async def run(self) -> None:
         """Run all parts until cancelled; a fault in one of them ends all."""
         await self._store.start()
         if self._store.opened_after_damage:
-            self._uncommitted.append(self._event_only(Event("store_damaged", self._store.opened_after_damage)))
+            damaged = self._event_only(Event("store_damaged", self._store.opened_after_damage))
+            self._recent.take(clock.now().wall, damaged)
+            self._uncommitted.append(damaged)
             self._to_commit.set()
         try:
             async with asyncio.TaskGroup() as group:
@@ -145,6 +163,9 @@ class Gateway:
                     group.create_task(uplink.run(), name=f"uplink {uplink.name}")
                 group.create_task(self._commit_outcomes(), name="journal")
                 group.create_task(self._tick_for_ever(), name="tick")
+                if self._local is not None:
+                    group.create_task(self._local.run(), name="local API")
+                    log.info("local API at http://%s", self._site.local.http)
                 self._watchdog.ready()
                 log.info(
                     "running: site %s, %d devices, %d open orders",
@@ -188,6 +209,8 @@ class Gateway:
             self._tick()
             self._watchdog.alive()
             if loop.time() >= due:
+                if loop.time() >= due + self._site.control.period:
+                    self._ticks.overran()
                 due = max(due + self._site.control.period, loop.time())  # an overrun is skipped, not made up for
             timer = loop.call_at(due, self._wake)
             await self._woken
@@ -213,6 +236,9 @@ class Gateway:
             self._uncommitted.append(outcome)
             self._to_commit.set()
         self._publish_documents(snapshot, outcome.mirror)
+        self._snapshot = snapshot
+        self._recent.take(now.wall, outcome)
+        self._ticks.completed(now.mono, clock.now().mono)
 
     def _report_rule(self, point: str) -> Rule:
         return assemble.report_rule(self._site, self._image.point(point))
@@ -307,6 +333,20 @@ class Gateway:
     def _set_document(self, topic: str, payload: bytes) -> None:
         for uplink in self._uplinks:
             uplink.set_document(topic, payload)
+
+    # What is shown on the spot
+
+    def _look(self) -> Look:
+        """What the local API may know; cheap, as it is taken between two ticks."""
+        return Look(
+            now=clock.now(),
+            site=self._facts,
+            snapshot=self._snapshot,
+            control=self._recent.look(self._state.orders, self._state.writes.held),
+            uplinks=tuple(shown.uplinks_of(self._site, self._uplinks, self._store)),
+            store=shown.store_of(self._store, journaled=self._journaled, unjournaled=len(self._uncommitted)),
+            ticks=self._ticks.look(),
+        )
 
 
 def _orders_of(mirror: Mirror) -> tuple[object, ...]:

@@ -18,6 +18,7 @@ _COMMANDS = {
     "buffer": "gateway.commands.buffer",
     "activations": "gateway.commands.activations",
     "dso": "gateway.commands.dso",
+    "status": "gateway.commands.status",
 }
 
 
@@ -44,10 +45,6 @@ def main() -> None:
     Example:
       dergate check site.yaml && dergate run site.yaml
     """
-
-
-if __name__ == "__main__":
-    main()
 
 
 if __name__ == "__main__":

@@ -109,8 +109,6 @@ def warnings(site: Site) -> Iterator[str]:
         yield "control.fallback.pcc_meter_lost is not set: without the meter the last set-points stay in force"
     if fallback.der_lost is None or fallback.der_lost.device_revert is None:
         yield "control.fallback.der_lost.device_revert is not set: devices keep a set-point when the gateway is gone"
-    if site.local.http is not None:
-        yield "local.http is not served by this version: no port is opened"
     for number, uplink in enumerate(site.uplinks):
         for way, path in _files(uplink, f"uplinks[{number}]"):
             if not path.is_file():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from ipaddress import ip_address
 from typing import Any
 
 from drivers import AnyDevice
 from gateway.config.document import Document
 from gateway.config.faults import Fault, Steps, spell
-from gateway.config.quantities import parse_deadband
+from gateway.config.quantities import ADDRESS_PATTERN, parse_deadband
 from gateway.config.wording import suggest
 
 Devices = Mapping[int, AnyDevice]
@@ -130,6 +131,27 @@ def _deadbands_fit(document: Document, devices: Devices) -> Iterator[Fault]:
             yield document.place(steps).fault(f"{message}; give a share like 0.5%, or name the points more narrowly")
 
 
+def _api_stays_on_the_host(document: Document, _: Devices) -> Iterator[Fault]:
+    """Whoever reaches the port reads the site: off the loopback that takes TLS and a token, and the API has neither."""
+    steps = ("local", "http")
+    address = document.get(steps)
+    if not isinstance(address, str) or not re.fullmatch(ADDRESS_PATTERN, address):
+        return  # left out, or reported as what it is
+    host, port = address.rsplit(":", 1)
+    if not 0 < int(port) < 2**16:
+        yield document.place(steps).fault(f"should have a port between 1 and 65535, found {port}")
+    if not _is_loopback(host.strip("[]")):
+        message = f"{host} is off the loopback, where the API would need TLS and a token, which it does not have"
+        yield document.place(steps).fault(f"{message}; use 127.0.0.1:{port}, and a tunnel to it from elsewhere")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name may lead anywhere
+
+
 _RULES = (
     _unique_ids,
     _unique_units,
@@ -139,4 +161,5 @@ _RULES = (
     _pcc_measures_power,
     _report_patterns_match,
     _deadbands_fit,
+    _api_stays_on_the_host,
 )

@@ -39,7 +39,7 @@ from gateway.uplink.messages import json as messages
 ENDPOINTS = (
     "tcp://host[:port], rtu:///dev/ttyUSB0?baudrate=9600&parity=N, rtu-over-tcp://host[:port] or tls://host[:port]"
 )
-COMMANDS = ["demo", "run", "check", "schema", "scan", "read", "buffer", "activations", "dso"]
+COMMANDS = ["demo", "run", "check", "schema", "scan", "read", "buffer", "activations", "dso", "status"]
 SITE = """\
 site: {id: park, rated_power: 100kW}
 state_dir: state
@@ -233,12 +233,6 @@ def test_check_prints_the_plan_and_warns_of_what_cannot_work(site_file: Path) ->
             "control: {ders: [pcc]}",
             "pcc: active_power_limit is in %, and rated_power, which that is of, is not set",
             id="share-of-nothing",
-        ),
-        pytest.param(
-            "control:",
-            "local: {http: '127.0.0.1:8080'}\ncontrol:",
-            "local.http is not served by this version: no port is opened",
-            id="local-http",
         ),
     ],
 )
