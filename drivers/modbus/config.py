@@ -9,6 +9,8 @@ from pydantic import Field, field_validator, model_validator
 
 from drivers.config import DeviceConfig, Duration, Section
 from drivers.modbus.endpoint import Endpoint, Network, SerialLine, parse_line
+from drivers.modbus.pdu import MAX_READ_REGISTERS
+from drivers.modbus.plan import GAP_MAX
 from drivers.modbus.points import ModbusPoint, Period
 
 RTU_UNIT_MAX = 247
@@ -20,7 +22,15 @@ class Quirks(Section):
 
     pause_after_connect: Duration = Field(default=0.0, description="Wait so long after connecting before asking.")
     gap: Duration = Field(default=0.0, description="Leave so long between an answer and the next request.")
-    max_registers: int = Field(default=125, ge=1, le=125, description="Registers of one request at most.")
+    max_registers: int = Field(
+        default=MAX_READ_REGISTERS, ge=1, le=MAX_READ_REGISTERS, description="Registers of one request at most."
+    )
+    max_gap: int = Field(
+        default=GAP_MAX,
+        ge=0,
+        le=MAX_READ_REGISTERS,
+        description="Registers nobody asked for that a request may read over; 0 for a device with holes in its map.",
+    )
     one_point: bool = Field(default=False, description="Ask for one point a request.")
 
 

@@ -99,6 +99,14 @@ def test_a_capture_covers_every_point_that_can_be_read_with_plausible_values(nam
                 assert low <= value <= high, point
 
 
+@pytest.mark.parametrize("name", [name for name in PROFILES if profile_of(name).role == "meter"])
+def test_a_meters_counter_that_jumps_by_what_no_site_moves_is_doubted(name: str, tmp_path: Path) -> None:
+    """100 kWh from one read to the next, 10 s later, are 36 MW: on a serial line a sign of another's answer."""
+    counters = [point for point in points(tmp_path, name) if re.fullmatch("energy_(import|export)", point.name)]
+
+    assert {(point.max_step, point.poll) for point in counters} <= {(100e3, 10.0)}
+
+
 @pytest.mark.parametrize("name", PROFILES)
 def test_a_meter_that_imports_is_negative_and_a_plant_that_generates_is_positive(name: str) -> None:
     """Each capture is of a site at such a moment, so that a sign taken over from the vendor is seen."""

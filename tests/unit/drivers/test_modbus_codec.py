@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import struct
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from drivers.modbus.codec import Order, Register, Type, decode_words, decoder, encode, raw_bounds, same_raw
+from drivers.modbus.codec import Order, Register, Type, decode_words, decoder, encode, merged, raw_bounds, same_raw
 
 INTEGERS = [each for each in get_args(Type) if "int" in each]
 BCD: list[Type] = ["bcd16", "bcd32"]
@@ -240,3 +241,61 @@ def test_no_bytes_become_a_number_that_is_not_finite(type_: Type, order: Order, 
     (value,) = decoder([place], 0)(data[: 2 * place.size])
 
     assert value is None or (isinstance(value, float | int) and math.isfinite(value))
+
+
+@given(st.data())
+def test_bits_that_are_written_are_read_and_all_others_stay(data: st.DataObject) -> None:
+    """Of every unsigned type, in every order."""
+    type_: Type = data.draw(st.sampled_from(["uint16", "uint32", "uint64"]))
+    whole = register(type_, order=data.draw(st.sampled_from(ORDERS)))
+    size = 16 * whole.size
+    lowest = data.draw(st.integers(0, size - 1))
+    highest = data.draw(st.integers(lowest, min(size - 1, lowest + 52)))
+    part = dataclasses.replace(whole, bits=(lowest, highest))
+    stood = data.draw(st.integers(0, 2**size - 1))
+    value = data.draw(st.integers(0, 2 ** (highest - lowest + 1) - 1))
+    stands = stood.to_bytes(size // 8, "big")
+    words = encode(part, value)
+
+    written = merged(part, words, stands)
+
+    assert decode_words(part, written) == value
+    assert same_raw(part, words, struct.pack(f">{whole.size}H", *written))
+    before, after = decode_words(whole, struct.unpack(f">{whole.size}H", stands)), decode_words(whole, written)
+    assert isinstance(before, int)
+    assert isinstance(after, int)
+    assert (before ^ after) & ~(2 ** (highest + 1) - 2**lowest) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "value", "text"),
+    [
+        pytest.param({"bits": (3, 3)}, 2, "accepted is 0 or 1, found 2", id="bit"),
+        pytest.param({"bits": (3, 3)}, 0.5, "accepted is 0 or 1, found 0.5", id="half-a-bit"),
+        pytest.param({"bits": (0, 3)}, 16, "a whole number from 0 to 15, found 16", id="range"),
+        pytest.param({"bits": (0, 3)}, -1, "a whole number from 0 to 15, found -1", id="below"),
+        pytest.param({"bits": (0, 3)}, math.nan, "a finite number, found nan", id="no-number"),
+        pytest.param({"bits": (0, 3)}, "on", "a finite number, found on", id="word-of-bits"),
+        pytest.param({}, "on", "a finite number, found on", id="word-of-a-number"),
+        pytest.param({"enumeration": {0: "off", 5: "on"}}, 1, r"one of off \(0\), on \(5\); found 1", id="number"),
+        pytest.param({"enumeration": {0: "off", 5: "on"}}, "On", r"on \(5\); found On", id="word"),
+        pytest.param({"enumeration": {0: "off", 5: "on"}}, math.nan, "found nan", id="no-number-of-words"),
+        pytest.param({"enumeration": {0: "off", 7: "on"}, "bits": (0, 1)}, "on", "from 0 to 3, found 7", id="too-wide"),
+    ],
+)
+def test_what_bits_and_words_do_not_take_is_refused_with_what_they_do(
+    options: dict[str, Any], value: float | str, text: str
+) -> None:
+    with pytest.raises(ValueError, match=text):
+        encode(register("uint16", **options), value)
+
+
+@pytest.mark.parametrize("value", [5, 5.0, "on"], ids=["number", "float", "word"])
+def test_one_of_an_enumeration_is_named_by_its_number_or_its_word(value: float | str) -> None:
+    assert encode(register("uint16", enumeration={0: "off", 5: "on"}), value) == (5,)
+
+
+@pytest.mark.parametrize(("value", "word"), [(True, 1), (False, 0), (1.0, 1)])
+def test_a_bit_takes_a_boolean(value: float, word: int) -> None:
+    assert encode(register("uint16", bits=(0, 0)), value) == (word,)
+    assert encode(register("bool"), value) == (word,)

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from drivers.modbus.config import ModbusDevice
+from drivers.modbus.plan import GAP_MAX
 
 POINT = {"name": "active_power", "register": "input:52", "type": "float32"}
 FILES = {"ca": "ca.pem", "certificate": "own.pem", "key": "own.key"}
@@ -40,6 +41,18 @@ def test_a_sentinel_may_be_written_as_the_document_writes_it() -> None:
     assert point.register_of("inv1").not_implemented == -0x8000
 
 
+def test_a_device_without_quirks_may_be_read_over_as_many_registers_as_pay() -> None:
+    assert device().quirks.max_gap == GAP_MAX
+    assert device(quirks={"max_gap": 0}).quirks.max_gap == 0
+
+
+def test_an_editor_is_told_what_each_quirk_is_for() -> None:
+    quirks = ModbusDevice.model_json_schema()["$defs"]["Quirks"]["properties"]
+
+    assert "max_gap" in quirks
+    assert all("description" in each for each in quirks.values())
+
+
 def test_sunspec_needs_no_points() -> None:
     assert device(profile="sunspec", points=[]).sunspec
 
@@ -57,6 +70,7 @@ def test_sunspec_needs_no_points() -> None:
         pytest.param({"endpoint": "rtu-over-tcp://h", "unit": 248}, (), "found 248", id="unit-248"),
         pytest.param({"unit": 256}, ("unit",), "less than or equal to 255", id="unit"),
         pytest.param({"timeout": "0s"}, ("timeout",), "longer than 0", id="timeout-0"),
+        pytest.param({"quirks": {"max_gap": -1}}, ("quirks", "max_gap"), "greater than or equal to 0", id="gap"),
         pytest.param({"points": []}, (), "points or a profile", id="nothing-to-read"),
         pytest.param({"points": [POINT, POINT]}, ("points",), "'active_power' at 1 again", id="twice"),
         pytest.param({"points": [{"name": "p", "register": "input:1"}]}, ("points", 0), "type should be", id="no-type"),
