@@ -114,7 +114,7 @@ def _under_deadband(droop: Droop) -> float:
 
 
 def _left(droop: Droop, event: Event | None, side: Side, situation: Situation) -> Event | None:
-    """The event that is on now that the frequency is out; None: it begins, and the power is not known."""
+    """The event that is on now that the frequency is out; None: a new one begins, and the power is not known."""
     if event is not None and event.side == side:
         if event.inside_s is None:
             return event
@@ -122,8 +122,7 @@ def _left(droop: Droop, event: Event | None, side: Side, situation: Situation) -
             return Event(side, event.frozen_w, event.limit_w, bound_w=event.limit_w)
     if situation.active_w is None:
         return None
-    bound = event.limit_w if event is not None and event.side == side else None
-    return Event(side, situation.active_w, situation.active_w if bound is None else bound, bound)
+    return Event(side, situation.active_w, situation.active_w)
 
 
 def _followed(droop: Droop, event: Event, frequency_hz: float, situation: Situation) -> Event:

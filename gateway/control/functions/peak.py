@@ -20,7 +20,8 @@ LIMIT_IMPORT = "limit_import"
 END_SHARE = 1.0 / 15.0
 """
 Of an interval, the last minute of a quarter of an hour: what is left of the energy is offered as if at least so much
-time were left, so that no pause ends in one moment of unlimited power.
+time were left, so that no pause ends in one moment of unlimited power. What is allowed stands until the next look, also
+beyond the end of its interval; while looks are no further apart than this, that alone cannot break the next one.
 """
 HOUR_S = 3600.0
 MEAN_MIN_S = 60.0

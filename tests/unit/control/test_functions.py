@@ -76,6 +76,12 @@ def test_a_curve_goes_through_its_points_and_stays_level_beyond_its_ends(
     assert interpolate(points, inf) == points[-1][1]
 
 
+@pytest.mark.parametrize(("y", "x"), [(0.67, 0.987), (-0.11, 1.044), (-0.57, 0.984)])
+def test_a_level_stretch_is_level_to_the_last_bit(y: float, x: float) -> None:
+    """Rounding makes each of these leave its stretch; a device whose limit is 0.67 would refuse what is above."""
+    assert interpolate(((0.9, y), (1.1, y)), x) == y
+
+
 def test_at_a_jump_the_first_point_counts_and_right_beyond_it_the_second() -> None:
     points = ((0.9, 0.0), (1.0, 0.0), (1.0, -0.4), (1.1, -0.4))
     assert interpolate(points, 1.0) == 0.0

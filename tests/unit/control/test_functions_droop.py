@@ -118,6 +118,10 @@ def test_storage_above_the_band_goes_over_into_charging_as_far_as_it_can() -> No
     assert Unit(BOTH, 0.2, Band(-0.1, 1.0)).at(51.2) == pytest.approx(-0.1)
 
 
+def test_storage_that_charges_charges_more_when_the_frequency_is_high_also_of_its_frozen_power() -> None:
+    assert Unit(AT_ONCE, -0.6, Band(-1.0, 1.0)).at(50.7) == pytest.approx(-0.6 - 0.6 * 0.2)
+
+
 def test_storage_that_charges_is_not_asked_up_to_p_min_when_the_frequency_is_high() -> None:
     unit = Unit(replace(BOTH, p_min=0.0), -0.6, Band(-1.0, 1.0))
     assert unit.at(51.0) == -0.6
@@ -165,6 +169,20 @@ def test_an_excursion_while_held_goes_on_from_the_same_frozen_power_and_relaxes_
     assert unit.at(50.3) == low  # the characteristic alone would allow 0.768
     assert unit.at(51.5) == pytest.approx(0.8 - 0.8 * 1.3 / 2.5)
     assert unit.at(50.0, seconds=11) == pytest.approx(0.384)  # held from the last return on
+
+
+def test_a_low_frequency_while_held_relaxes_nothing_either() -> None:
+    unit = Unit(replace(HELD, reference="nominal"), 0.5)
+    high = unit.at(49.3)
+    unit.at(50.0, seconds=3)
+    assert unit.at(49.7) == high
+
+
+def test_storage_that_charges_with_all_it_has_is_held_there_after_the_return() -> None:
+    unit = Unit(replace(HELD, reference="nominal"), 0.0, Band(-1.0, 1.0))
+    assert unit.at(52.8) == -1.0
+    assert unit.at(50.0, seconds=11) == -1.0
+    assert unit.at(50.0, seconds=5) == pytest.approx(-0.95)
 
 
 def test_an_excursion_while_recovering_is_a_new_event() -> None:
