@@ -181,16 +181,13 @@ def _keys(total: float, units: Mapping[str, Unit]) -> dict[str, float]:
     """What to share by under `soc`: the stores together count by their weights, among each other by their energy."""
     discharging = total >= sum(unit.band.clamp(0.0) for unit in units.values())
     energies = {
-        id_: unit.energy_wh * (unit.soc if discharging else 1.0 - unit.soc)
+        id_: unit.energy_wh * max(unit.soc if discharging else 1.0 - unit.soc, 0.0)
         for id_, unit in units.items()
         if unit.soc is not None and unit.energy_wh is not None
     }
-    energy = sum(energies.values())
-    scale = sum(units[id_].weight for id_ in energies) / energy if energy > 0 else 0.0
-    return {
-        id_: max(energies[id_] * scale, _LEAST_SHARE * unit.weight) if id_ in energies else unit.weight
-        for id_, unit in units.items()
-    }
+    energy, weight = sum(energies.values()), sum(units[id_].weight for id_ in energies)
+    parts = {id_: one / energy * weight if energy > 0 else 0.0 for id_, one in energies.items()}
+    return {id_: max(parts.get(id_, unit.weight), _LEAST_SHARE * unit.weight) for id_, unit in units.items()}
 
 
 def _order(

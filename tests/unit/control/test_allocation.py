@@ -137,6 +137,13 @@ def is_legal(unit: Unit, value: float) -> bool:
             {"a": 11.0, "b": 9.0},
             id="an-empty-one-comes-last",
         ),
+        pytest.param(
+            20.0,
+            "soc",
+            {"a": Unit(Band(0, 9), 50, soc=5e-324, energy_wh=100), "b": Unit(Band(0, 50), 50, soc=-0.1, energy_wh=100)},
+            {"a": 9.0, "b": 11.0},
+            id="all-but-empty-and-below-empty",
+        ),
     ],
 )
 @pytest.mark.parametrize("direction", get_args(Direction))
