@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from gateway import clock
+from gateway.commands import dso_order
 from gateway.commands.common import duration, extra, moment
 from gateway.uplink.config import SecretError, read_password
 from gateway.uplink.messages.times import rfc3339
@@ -48,8 +49,7 @@ def command() -> None:
 @_connection
 @click.option("--target", default="pcc", show_default=True, help="pcc, plant or a device id.")
 @click.option("--function", "function_", default="limit_active_power", show_default=True, help="What to do.")
-@click.option("--value", type=float, help="How much.")
-@click.option("--unit", default="W", show_default=True, help="Unit of the value: W, var or %.")
+@dso_order.options
 @click.option("--start", type=moment, help="From when on; left out: now.")
 @click.option("--end", type=moment, help="Until when; left out: until cancelled.")
 @click.option("--for", "for_s", type=duration, help="For how long, like 10min, in place of --end.")
@@ -61,8 +61,6 @@ def command() -> None:
 def send(
     target: str,
     function_: str,
-    value: float | None,
-    unit: str,
     start: float | None,
     end: float | None,
     for_s: float | None,
@@ -71,41 +69,54 @@ def send(
     issuer: str,
     cancel: str | None,
     timeout: float,
-    **connection: Any,
+    **more: Any,
 ) -> None:
     """
     Send an order, or cancel one, and print its acknowledgements.
 
-    Ends with 0 when it became effective, 5 when it was rejected, 1 otherwise.
+    Ends with 0 when it became effective, 5 when it was rejected, 1 otherwise. A schedule without --start starts now.
 
     \b
     Example:
       dergate dso send --site pv-park-7 --target pcc --value 60 --unit % --for 10min
+      dergate dso send --site pv-park-7 --function set_active_power --target bat1 --schedule day.csv --resolution 15min
+      dergate dso send --site pv-park-7 --function set_reactive_power --value -12000 --unit var
+      dergate dso send --site pv-park-7 --function set_power_factor --target inv1 --value 0.95 --excitation under
+      dergate dso send --site pv-park-7 --function limit_import --value 30000 --mean 15min
+      dergate dso send --site pv-park-7 --function limit_export --value 70 --unit %
+      dergate dso send --site pv-park-7 --function volt_var --curve 0.92:0.44,0.98:0,1.02:0,1.08:-0.44 --response 5s
+      dergate dso send --site pv-park-7 --function volt_watt --preset ieee1547-2018-b
+      dergate dso send --site pv-park-7 --function watt_var --curve 0.2:0,0.5:0,1:-0.44
+      dergate dso send --site pv-park-7 --function watt_power_factor --curve 0.5:1,1:-0.9
+      dergate dso send --site pv-park-7 --function frequency_droop --droop deadband_hz=0.2,droop=0.05,response_s=2
+      dergate dso send --site pv-park-7 --function reserve --reserve-up 10000 --reserve-down 5000
+      dergate dso send --site pv-park-7 --function disconnect --target inv1
+      dergate dso send --site pv-park-7 --function connect --target inv1
       dergate dso send --site pv-park-7 --cancel dso-2026-11-22-0042
     """
+    ordered = {name: more.pop(name) for name in dso_order.NAMES}
     if end is not None and for_s is not None:
         raise click.UsageError("give either --end or --for")
-    if cancel is None and value is None:
-        raise click.UsageError("give --value, or --cancel ID")
-    if for_s is not None:
-        end = (clock.now().wall if start is None else start) + for_s
-    order = {
-        "id": order_id,
-        "revision": revision,
-        "issuer": issuer,
-        "target": target,
-        "function": function_,
-        "value": value,
-        "unit": unit,
-        "start": None if start is None else rfc3339(start),
-        "end": None if end is None else rfc3339(end),
-    }
-    what: dict[str, Any] = (
-        {"order": {key: field for key, field in order.items() if field is not None}}
-        if cancel is None
-        else {"cancel": (cancel, revision)}
-    )
-    sys.exit(extra("hil.dso.commands").send_command(**_broker(**connection), **what, timeout_s=timeout))
+    if cancel is not None:
+        what: dict[str, Any] = {"cancel": (cancel, revision)}
+    else:
+        content = dso_order.content(function_, **ordered)
+        if start is None and "schedule" in content:
+            start = clock.now().wall
+        if for_s is not None:
+            end = (clock.now().wall if start is None else start) + for_s
+        order = {
+            "id": order_id,
+            "revision": revision,
+            "issuer": issuer,
+            "target": target,
+            "function": function_,
+            **content,
+            "start": None if start is None else rfc3339(start),
+            "end": None if end is None else rfc3339(end),
+        }
+        what = {"order": {key: field for key, field in order.items() if field is not None}}
+    sys.exit(extra("hil.dso.commands").send_command(**_broker(**more), **what, timeout_s=timeout))
 
 
 @command.command()

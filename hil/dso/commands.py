@@ -68,7 +68,7 @@ async def _send(
     sent_s = loop.time()
     if order is not None:
         order_id, revision = await dso.send(order, timeout_s=timeout_s), int(order.get("revision", 1))
-        click.echo(f"sent {order_id} revision {revision}: {_order_text(order)}")
+        click.echo(f"sent {order_id} revision {revision}: {order_text(order)}")
     elif cancel is not None:
         order_id, revision = cancel
         await dso.cancel(order_id, revision, timeout_s=timeout_s)
@@ -146,7 +146,9 @@ def watch_command(
 def ack_line(ack: Ack, latency_s: float | None = None) -> str:
     """One acknowledgement as a person reads it: time, status, powers, and why."""
     values = ((name, getattr(ack, name)) for name in ("requested", "applied", "measured"))
-    powers = "  ".join(f"{name} {value:,.0f} {ack.unit or ''}".rstrip() for name, value in values if value is not None)
+    powers = "  ".join(
+        f"{name} {_power_text(value)} {ack.unit or ''}".rstrip() for name, value in values if value is not None
+    )
     why = ": ".join(text for text in (ack.code, ack.detail) if text)
     after = "" if latency_s is None else f"{latency_s:7.3f} s  "
     return f"{ack.time[11:23]}  {after}{ack.status:<10}  {'  '.join(text for text in (powers, why) if text)}".rstrip()
@@ -175,6 +177,11 @@ def message_lines(name: str, message: Message) -> list[str]:
             return [f"{name.removesuffix('s'):<6} {text if len(text) <= 200 else text[:199] + '…'}"]
 
 
+def _power_text(value: float) -> str:
+    """Whole watts; what is small enough to be a factor keeps its digits."""
+    return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.3g}"
+
+
 def _value_text(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else "?" if value is None else str(value)
 
@@ -183,5 +190,20 @@ def _quality_text(quality: str) -> str:
     return "" if quality == "good" else f"[{quality}]"
 
 
-def _order_text(order: Mapping[str, Any]) -> str:
-    return " ".join(str(order[key]) for key in ("target", "function", "value", "unit") if key in order)
+def order_text(order: Mapping[str, Any]) -> str:
+    """What an order says, in a line: whom, what, how much; of a schedule its steps, of an object its fields."""
+    words = [str(order[key]) for key in ("target", "function") if key in order]
+    if isinstance(schedule := order.get("schedule"), Mapping):
+        values = schedule["values"]
+        words.append(f"{len(values)} steps of {schedule.get('resolution')} s, {values[0]} to {values[-1]}")
+    if isinstance(curve := order.get("curve"), str):
+        words.append(curve)
+    elif curve is not None:
+        words.append(" ".join(f"{x:g}:{y:g}" for x, y in curve))
+    if isinstance(value := order.get("value"), Mapping):
+        words += [f"{key}={field}" for key, field in value.items()]
+    elif value is not None:
+        words.append(str(value))
+    words += [str(order[key]) for key in ("unit", "excitation") if order.get(key)]
+    words += [f"{key} {order[key]:g} s" for key in ("mean", "response") if key in order]
+    return " ".join(words)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from hil.broker import EmbeddedBroker
-from hil.dso.commands import ack_line, message_lines, send_command
+from hil.dso.commands import ack_line, message_lines, order_text, send_command
 from hil.dso.messages import Ack, decode
 from tests.hil.messages import SITE, Json, ack, batch, encoded, gap
 from tests.hil.peer import gateway
@@ -161,3 +161,39 @@ def test_a_refusal_names_its_code_and_detail() -> None:
     refused = decode("acks", encoded(ack(2, "rejected", requested=None, applied=None, measured=None, detail="150 %")))
     assert isinstance(refused, Ack)
     assert ack_line(refused, 0.1234) == "10:00:00.000    0.123 s  rejected    out_of_range: 150 %"
+
+
+def test_a_power_factor_keeps_its_digits() -> None:
+    effective = decode("acks", encoded(ack(4, "effective", requested=0.95, applied=0.95, measured=-0.9512, unit=None)))
+    assert isinstance(effective, Ack)
+    assert ack_line(effective).endswith("requested 0.95  applied 0.95  measured -0.951")
+
+
+TEXTS: dict[str, tuple[Json, str]] = {
+    "value": ({"value": 60.0, "unit": "%"}, "60.0 %"),
+    "schedule": ({"schedule": {"resolution": 900, "values": [1, 2, 3]}, "unit": "W"}, "3 steps of 900 s, 1 to 3 W"),
+    "power factor": ({"value": 0.9, "excitation": "under", "response": 5.0}, "0.9 under response 5 s"),
+    "mean": ({"value": 5.0, "unit": "W", "mean": 900.0}, "5.0 W mean 900 s"),
+    "curve": ({"curve": [(0.5, 1), (1, -0.9)]}, "0.5:1 1:-0.9"),
+    "preset": ({"curve": "ieee1547-2018-b"}, "ieee1547-2018-b"),
+    "droop": ({"value": {"deadband_hz": 0.2, "sides": "over"}}, "deadband_hz=0.2 sides=over"),
+    "nothing": ({}, ""),
+}
+
+
+@pytest.mark.parametrize(("fields", "text"), TEXTS.values(), ids=TEXTS.keys())
+def test_what_is_sent_is_told_in_one_line(fields: Json, text: str) -> None:
+    assert order_text({"target": "pcc", "function": "f", **fields}) == f"pcc f {text}".rstrip()
+
+
+def test_an_order_without_a_number_ends_with_its_acknowledgements(
+    port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    silent = {"requested": None, "applied": None, "measured": None, "unit": None}
+    answers = [ack(n, status, "x", **silent) for n, status in enumerate(("received", "accepted", "started"), 1)]
+    with Answering(port, *answers, ack(4, "effective", "x", **silent)) as gw:
+        assert send(port, order={"id": "x", "target": "inv1", "function": "disconnect"}) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "sent x revision 1: inv1 disconnect"
+    assert lines[-1].endswith("effective")
+    assert "value" not in gw.heard

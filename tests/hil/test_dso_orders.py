@@ -156,6 +156,24 @@ def test_any_other_sequence_is_named(messages: list[Json], fault: str) -> None:
     assert fault in "\n".join(verdict.faults)
 
 
+WITHOUT_A_NUMBER: dict[str, Json] = {
+    "a switch": {"function": "disconnect"},
+    "a curve": {"function": "volt_var", "curve": [[0.9, 0.4], [1.1, -0.4]]},
+    "a droop": {"function": "frequency_droop", "value": {"deadband_hz": 0.2, "droop": 0.05}},
+    "a reserve": {"function": "reserve", "value": {"up_w": 1000, "down_w": 0}},
+    "a schedule": {"function": "set_active_power", "schedule": {"resolution": 900, "values": [1, 2]}, "unit": "W"},
+}
+
+
+@pytest.mark.parametrize("fields", WITHOUT_A_NUMBER.values(), ids=WITHOUT_A_NUMBER.keys())
+def test_an_order_without_a_number_need_not_be_measured_to_be_effective(fields: Json) -> None:
+    """What is requested of it is no power, so there is none to find again; all else is judged as ever."""
+    body = {key: field for key, field in order().items() if key not in {"value", "unit"}} | fields
+    silent = acks(*EFFECTIVE, "completed", requested=None, applied=None, measured=None, unit=None)
+    assert book_of(body, *silent).verdict().faults == ()
+    assert book_of(body, *silent[:3], *acks("completed", first=4)).verdict().faults
+
+
 @given(st.data())
 def test_every_walk_along_the_table_is_legal_until_it_leaves_it(data: st.DataObject) -> None:
     """One step off the table is one fault, whatever came before."""
