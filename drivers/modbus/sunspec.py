@@ -17,6 +17,7 @@ from drivers.modbus import sunspec_setpoints as setpoints
 from drivers.modbus.pdu import MAX_READ_REGISTERS
 from drivers.modbus.plan import Block
 from drivers.modbus.sunspec_control import Authority, Control
+from drivers.modbus.sunspec_delegates import NAMES, Delegate, delegates
 from drivers.modbus.sunspec_fields import Field, reader, text_of, value_of
 from drivers.modbus.sunspec_walk import BASES, Ask, MapError, MapMovedError, Model, walk
 from gateway.model import Measurement, Nameplate, Point, Quality
@@ -25,7 +26,9 @@ _DESCRIBING = (1, 120, 121, 702)
 """Read once, for the nameplate."""
 _STANDING_ALONE = {701, 713, 802, 124, *models.INVERTERS, *models.METERS}
 """The models that are a device; the others only say more of one."""
-_LOCAL = 1
+WRITTEN = (*setpoints.REGISTERS, *NAMES)
+"""The models with something to be written, in the order of their rank."""
+_REMOTE, _LOCAL = 715, 1
 
 Steps = Generator[Ask, bytes | None, "Found"]
 """Yields what to read; is sent the bytes, or None when the device refuses the address."""
@@ -36,13 +39,16 @@ class Found:
     """
     A device as its own map describes it; `controls` by full point id, with the block that reads them back.
 
-    `heartbeat` is the address of the two registers that a controller counts up every second (model 715), if any.
+    `heartbeat` is the address of the two registers that a controller counts up every second (model 715), if any;
+    `remote` the block that tells what is in `authority`.
     """
 
     nameplate: Nameplate
     blocks: tuple[Block, ...]
-    controls: Mapping[str, tuple[Control, Block]]
+    controls: Mapping[str, tuple[Control | Delegate, Block]]
+    authority: Authority
     heartbeat: int | None = None
+    remote: Block | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,16 @@ class _Part:
 
     model: Model
     fields: tuple[Field, ...]
-    controls: tuple[Control, ...]
+    written: tuple[Control | Delegate, ...]
+
+    @property
+    def registers(self) -> int:
+        """From the ID register to the end of all that is read."""
+        ends = [each.end for each in self.fields]
+        ends += [
+            setpoints.REGISTERS[self.model.id] if isinstance(each, Control) else each.registers for each in self.written
+        ]
+        return max(ends)
 
 
 def discover(device: str, *, meter: bool, max_age: float, without: Container[str] = ()) -> Steps:
@@ -80,7 +95,7 @@ def discover(device: str, *, meter: bool, max_age: float, without: Container[str
         listed = ", ".join(str(model.id) for model in chain)
         raise MapError(f"no model with readings (101-103, 111-113, 201-204, 211-214, 701, 713, 802, 124) in: {listed}")
     content: dict[int, bytes] = {}
-    for number in dict.fromkeys((*_DESCRIBING, *readings, *setpoints.REGISTERS)):
+    for number in dict.fromkeys((*_DESCRIBING, *readings, *WRITTEN)):
         if number in first:
             content[number] = (yield first[number].address, min(first[number].registers, MAX_READ_REGISTERS)) or b""
 
@@ -93,9 +108,10 @@ def discover(device: str, *, meter: bool, max_age: float, without: Container[str
         if fields or number in offered
     ]
     blocks = [_block(device, part, authority) for part in parts]
-    if any(part.model.id == 715 for part in parts):
-        authority.local = _is_local(content[715])
-    beat = value_of(models.CONTROLLER_HEARTBEAT, content.get(715, b""))
+    remote = next((block for part, block in zip(parts, blocks, strict=True) if part.model.id == _REMOTE), None)
+    if remote is not None:
+        _heed(authority, content[_REMOTE])
+    beat = value_of(models.CONTROLLER_HEARTBEAT, content.get(_REMOTE, b""))
     common = content.get(1, b"")
     nameplate = Nameplate(
         device,
@@ -110,8 +126,10 @@ def discover(device: str, *, meter: bool, max_age: float, without: Container[str
     return Found(
         nameplate,
         tuple(blocks),
-        {each.point: (each, block) for part, block in zip(parts, blocks, strict=True) for each in part.controls},
-        None if beat is None else first[715].address + models.CONTROLLER_HEARTBEAT.offset,
+        {each.point: (each, block) for part, block in zip(parts, blocks, strict=True) for each in part.written},
+        authority,
+        None if beat is None else first[_REMOTE].address + models.CONTROLLER_HEARTBEAT.offset,
+        remote,
     )
 
 
@@ -158,7 +176,7 @@ def _fields(
             and (each.counts or asleep or not data or value_of(each, data) is not None)
         )
         taken |= {each.name for each in chosen[number]}
-    return chosen | {number: () for number in setpoints.REGISTERS if number in first and number not in chosen}
+    return chosen | {number: () for number in WRITTEN if number in first and number not in chosen}
 
 
 def _gives_no_power(readings: Mapping[int, tuple[Field, ...]], content: Mapping[int, bytes]) -> bool:
@@ -173,12 +191,14 @@ def _gives_no_power(readings: Mapping[int, tuple[Field, ...]], content: Mapping[
 
 def _controls(
     device: str, content: Mapping[int, bytes], ratings: setpoints.Ratings, authority: Authority, without: Container[str]
-) -> dict[int, tuple[Control, ...]]:
+) -> dict[int, tuple[Control | Delegate, ...]]:
     """By model; each point once, from the first model that offers it."""
     taken: set[str] = set()
-    offered: dict[int, tuple[Control, ...]] = {}
-    for number in setpoints.REGISTERS:
-        found = setpoints.controls(number, device, content.get(number, b""), ratings, authority)
+    offered: dict[int, tuple[Control | Delegate, ...]] = {}
+    for number in WRITTEN:
+        data = content.get(number, b"")
+        found: list[Control | Delegate] = [*setpoints.controls(number, device, data, ratings, authority)]
+        found += delegates(number, device, data, ratings, authority)
         new = tuple(each for each in found if each.point not in taken and each.point.partition(".")[2] not in without)
         if new:
             offered[number] = new
@@ -188,18 +208,17 @@ def _controls(
 
 def _points(device: str, part: _Part, max_age: float) -> list[Point]:
     read = [Point(f"{device}.{each.name}", each.unit, max_age=max_age) for each in part.fields]
-    return read + [Point(each.point, each.unit, writable=True, max_age=max_age) for each in part.controls]
+    return read + [Point(each.point, each.unit, writable=True, max_age=max_age) for each in part.written]
 
 
 def _block(device: str, part: _Part, authority: Authority) -> Block:
     """A model in one request from its ID register on, so that every answer shows that it is still the same model."""
-    model, fields, controls = part.model, part.fields, part.controls
-    count = max([field.end for field in fields] + [setpoints.REGISTERS[model.id] for _ in controls])
+    model, fields, written, count = part.model, part.fields, part.written, part.registers
     ids = tuple(f"{device}.{field.name}" for field in fields)
     header = struct.pack(">HH", model.id, model.length)
     read = reader(fields)
     unpack = struct.Struct(f">{count}H").unpack
-    says_who = model.id == 715
+    says_who = model.id == _REMOTE
 
     def decode(data: bytes) -> list[Measurement]:
         if not data.startswith(header):
@@ -211,18 +230,19 @@ def _block(device: str, part: _Part, authority: Authority) -> Block:
             Measurement(point, None, Quality.INVALID) if value is None else Measurement(point, value)
             for point, value in zip(ids, read(data), strict=True)
         ]
-        if controls:
+        if written:
             words = unpack(data)
-            measurements += [control.measure(words) for control in controls]
+            measurements += [each.measure(words) for each in written]
         if says_who:
-            authority.local = _is_local(data)
+            _heed(authority, data)
         return measurements
 
-    return Block("holding", model.address, count, ids + tuple(each.point for each in controls), decode)
+    return Block("holding", model.address, count, ids + tuple(each.point for each in written), decode)
 
 
-def _is_local(data: bytes) -> bool:
-    return value_of(models.LOCAL_CONTROL, data) == _LOCAL
+def _heed(authority: Authority, data: bytes) -> None:
+    authority.local = value_of(models.LOCAL_CONTROL, data) == _LOCAL
+    authority.heartbeat = value_of(models.DEVICE_HEARTBEAT, data)
 
 
 __all__ = ["BASES", "Ask", "Found", "MapError", "MapMovedError", "Steps", "discover"]

@@ -18,15 +18,46 @@ _NONE = 0xFFFF
 _REVERT_MAX_S = 0xFFFE
 """Also where the time has 32 bits: nobody waits longer than 18 hours for a set-point to end."""
 
+_TIMER_STEP_S = 1.0
+"""What is left of a time is told in whole seconds, and one may just have passed."""
+
 Write = tuple[int, tuple[int, ...]]
 """Offset from the model's ID register, and words."""
 
 
 @dataclass(slots=True)
 class Authority:
-    """Who may set a device, as it said last; shared by what reads it and by the controls that heed it."""
+    """
+    What a device said last of itself in model 715; shared by what reads it and by the controls that heed it.
+
+    `heartbeat` is what it counts up while it works, None where it does not.
+    """
 
     local: bool = False
+    heartbeat: float | None = None
+
+    def check(self) -> None:
+        """
+        Raises:
+            ValueError: The device is operated locally.
+        """
+        if self.local:
+            raise ValueError("the device is set to local operation (model 715, LocRemCtl) and takes no orders")
+
+
+def timer_s(total: Sequence[int], left: Sequence[int] = ()) -> float | None:
+    """
+    How long a set-point that was just written stands by itself, from the words of its reversion time and of what is
+    left of it; None: for ever. What is left counts, where the device tells it: the time may be more than it keeps.
+    """
+    set_s, left_s = _number(total), _number(left)
+    if left_s and (set_s is None or left_s < set_s - _TIMER_STEP_S):
+        return left_s
+    return set_s or None
+
+
+def _number(words: Sequence[int]) -> float | None:
+    return None if not words or set(words) == {_NONE} else float(sum(w << 16 * i for i, w in enumerate(words[::-1])))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +70,8 @@ class Control:
     `revert` is the register with the reversion time in s; with `revert_long` it is the lower of two, and
     `revert_enable` holds what `enable` shall hold after it: 0, so that the device is free again.
 
-    `rearm`: the time counts from a write of `enable`, not of the value.
+    `rearm`: the time counts from a write of `enable`, not of the value. `remaining` is the first of two registers with
+    what is left of the time.
     """
 
     point: str
@@ -53,6 +85,7 @@ class Control:
     revert_enable: int | None = None
     rearm: bool = False
     authority: Authority | None = None
+    remaining: int | None = None
 
     def measure(self, words: Sequence[int]) -> Measurement:
         """What is in force; value None with quality good: nothing is."""
@@ -61,6 +94,10 @@ class Control:
         value = self.coding.decode(words) if self._ours(words) else None
         return Measurement(self.point, None, Quality.INVALID) if value is None else Measurement(self.point, value)
 
+    def value_in(self, words: Sequence[int]) -> float | None:
+        """What stands in the value registers, in force or not."""
+        return self.coding.decode(words)
+
     def encode(self, value: float, words: Sequence[int]) -> tuple[int, ...]:
         """
         The value registers' words for `value`, with the scale factor the device gives now.
@@ -68,7 +105,8 @@ class Control:
         Raises:
             ValueError: Not finite or out of range, or the device is operated locally; the text says which.
         """
-        self._check_authority()
+        if self.authority is not None:
+            self.authority.check()
         return self.coding.encode(value, words)
 
     def steps(self, raw: tuple[int, ...], words: Sequence[int], revert_s: float | None) -> Iterator[Write]:
@@ -87,15 +125,20 @@ class Control:
         if self.rearm or words[self.enable] != self.on:
             yield self.enable, (self.on,)
 
-    def give_back(self, before: Sequence[int] | None, words: Sequence[int]) -> Iterator[Write]:
+    def give_back(
+        self, before: Sequence[int] | None, words: Sequence[int], *, in_force: bool = False
+    ) -> Iterator[Write]:
         """
         Out of force first; then what stood there before our first write, where that is known.
+
+        `in_force`: that was a set-point, too, and stays in force with its own reversion time.
 
         Raises:
             ValueError: The device is operated locally.
         """
-        self._check_authority()
-        if words[self.enable] != 0:
+        if self.authority is not None:
+            self.authority.check()
+        if words[self.enable] != 0 and not in_force:
             yield self.enable, (0,)
         if before is None:
             return
@@ -105,6 +148,8 @@ class Control:
             stood = tuple(before[offset : offset + size])
             if stood != tuple(words[offset : offset + size]):
                 yield offset, stood
+        if in_force and (self.rearm or words[self.enable] != self.on):
+            yield self.enable, (self.on,)
 
     def reversion(self, words: Sequence[int], revert_s: float | None) -> int | None:
         """The reversion time to stand in the device, in s; None when it has none or none is asked for."""
@@ -116,6 +161,12 @@ class Control:
     def holds(self, raw: tuple[int, ...], words: Sequence[int]) -> bool:
         """Whether the device holds what was written, and holds it in force."""
         return self._ours(words) and self.coding.same(raw, words)
+
+    def expiry_s(self, words: Sequence[int]) -> float | None:
+        """After how many seconds without us the device lets go; None: it does not."""
+        first, size = self._revert_span
+        left = () if self.remaining is None else words[self.remaining : self.remaining + 2]
+        return timer_s(words[first : first + size], left)
 
     @property
     def reverting(self) -> tuple[int, ...]:
@@ -129,7 +180,3 @@ class Control:
     def _ours(self, words: Sequence[int]) -> bool:
         """In force, in the terms we write it in; otherwise it is another master's order."""
         return words[self.enable] == self.on and (self.mode is None or words[self.mode[0]] == self.mode[1])
-
-    def _check_authority(self) -> None:
-        if self.authority is not None and self.authority.local:
-            raise ValueError("the device is set to local operation (model 715, LocRemCtl) and takes no orders")

@@ -102,6 +102,7 @@ _DER_AC = (
     Field("throttling", "%", 110, "uint16"),
 )
 LOCAL_CONTROL = Field("local_control", "", 2, "uint16")
+DEVICE_HEARTBEAT = Field("DERHb", "", 3, "uint32")
 CONTROLLER_HEARTBEAT = Field("ControllerHb", "", 5, "uint32")
 
 INVERTERS: dict[int, tuple[Field, ...]] = dict.fromkeys((101, 102, 103), _INVERTER) | dict.fromkeys(
@@ -134,7 +135,15 @@ FURTHER: dict[int, tuple[Field, ...]] = {
     ),
     124: (Field("state_of_charge", "%", 8, "uint16", 22), Field("charge_status", "", 11, "uint16")),
     160: (),
+    125: (
+        Field("price_signal_enabled", "", 2, "uint16"),
+        Field("price_signal_type", "", 3, "uint16"),
+        Field("price_signal", "", 4, "int16", 8),
+    ),
     122: (
+        Field("pv_connection", "", 2, "uint16"),
+        Field("storage_connection", "", 3, "uint16"),
+        Field("grid_connection", "", 4, "uint16"),
         Field("active_power_available", "W", 31, "uint16", 32),
         Field("reactive_power_available", "var", 29, "int16", 30),
         Field("active_controls", "", 35, "uint32"),
@@ -198,6 +207,12 @@ RATED_CHARGE_POWER = {
     702: Field("WChaRteMaxRtg", "W", 10, "uint16", 45),
     120: Field("MaxChaRte", "W", 23, "uint16", 24),
 }
+APPARENT_POWER = {702: Field("VAMax", "VA", 31, "uint16", 47), 121: Field("VAMax", "VA", 7, "uint16", 26)}
+RATED_APPARENT_POWER = {
+    702: Field("VAMaxRtg", "VA", 7, "uint16", 47),
+    120: Field("VARtg", "VA", 5, "uint16", 6),
+}
+NOMINAL_FREQUENCY = {121: Field("ECPNomHz", "Hz", 20, "uint16", 31)}
 RATED_ENERGY = {
     713: Field("WHRtg", "Wh", 2, "uint16", 7),
     802: Field("WHRtg", "Wh", 3, "uint16", 53),

@@ -19,7 +19,7 @@ _WATTS, _VARS, _PERCENT_OF_W_MAX, _PERCENT_OF_VAR_MAX = 1, 4, 0, 1  # WSetMod an
 
 @dataclass(frozen=True, slots=True)
 class Ratings:
-    """What 100 % is and how far set-points go, in W, var and Wh; None where the device does not say."""
+    """What 100 % is and how far set-points go, in W, var, VA, Wh and Hz; None where the device does not say."""
 
     power_w: float | None
     charge_w: float | None
@@ -27,6 +27,8 @@ class Ratings:
     absorbed_var: float | None
     rated_reactive_var: float | None
     energy_wh: float | None
+    apparent_va: float | None
+    nominal_hz: float | None
 
     @classmethod
     def read(cls, content: Mapping[int, bytes]) -> Ratings:
@@ -47,12 +49,14 @@ class Ratings:
             absorbed_var=first(models.MAX_ABSORBED, models.RATED_ABSORBED),
             rated_reactive_var=first(models.RATED_REACTIVE_POWER),
             energy_wh=first(models.RATED_ENERGY),
+            apparent_va=first(models.APPARENT_POWER, models.RATED_APPARENT_POWER),
+            nominal_hz=first(models.NOMINAL_FREQUENCY),
         )
 
 
 def controls(number: int, device: str, data: bytes, ratings: Ratings, authority: Authority) -> list[Control]:
     """What this model's bytes show to be implemented; none of a model that is shorter than its definition."""
-    if len(data) < 2 * REGISTERS[number]:
+    if number not in REGISTERS or len(data) < 2 * REGISTERS[number]:
         return []
     words = struct.unpack(f">{len(data) // 2}H", data)
     if number == 704:
@@ -98,6 +102,7 @@ def _der(device: str, words: Sequence[int], ratings: Ratings, authority: Authori
             enable=enable,
             revert=revert + 1,
             revert_long=True,
+            remaining=revert + 2,
             revert_enable=revert_enable if words[revert_enable] != _NONE else None,
             mode=mode if mode is not None and words[mode[0]] != _NONE else None,
             rearm=True,

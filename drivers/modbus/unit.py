@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from drivers.base import ConnectionLost, Emit, WriteRefused
 from drivers.modbus import pdu, plan, sunspec
 from drivers.modbus.codec import Register
 from drivers.modbus.config import ModbusDevice
-from drivers.modbus.control_writing import ControlWriter
 from drivers.modbus.link import Link
 from drivers.modbus.pdu import NoAnswerError, RefusalError, Space
 from drivers.modbus.plan import Asked, Block
 from drivers.modbus.points import ModbusPoint
 from drivers.modbus.screen import Screen, Tell
-from drivers.modbus.sunspec_control import Control
+from drivers.modbus.sunspec_side import SunSpecSide
 from drivers.modbus.wire import Wire
 from drivers.modbus.writing import PointWriter
-from gateway.model import Measurement, Nameplate, Point, Quality, SetPoint
+from gateway.model import Measurement, Nameplate, Point, Quality, SetPoint, Setting
 
 PAUSE_MIN_S = 1.0
 PAUSE_MAX_S = 30.0
@@ -29,12 +28,6 @@ REFUSED_RETRY_S = 60.0
 """Between two tries of a refused point: a refusal is a fault of the configuration until the device says otherwise."""
 STALE_MIN_S = 3.0
 """A value is not stale before it, however fast it is polled: one lost answer is no alarm."""
-_SUNSPEC_REQUESTS = ("SunSpec readings", "SunSpec set-points", "SunSpec storage")
-"""What a device may turn out to have; a meter has the first, only a battery the last."""
-
-_SUNSPEC_REGISTERS = 52
-"""Of one such request, for what it costs: as long as an inverter's model 103 with its head."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -69,18 +62,19 @@ class Unit:
             for point in device.points
             if point.writable
         }
-        self._control_writer = ControlWriter(revert_s)
-        self._controls: Mapping[str, tuple[Control, Block]] = {}
+        self._sunspec = SunSpecSide(device, self.nameplate, revert_s, self._peer) if device.sunspec else None
         self._turns: list[_Turn] = []
         self._known = False
         self._readable: list[str] = []
         self._retry_at: dict[Block, float] = {}
 
     def requests(self) -> list[Asked]:
-        """What is read, how often and for how long, as far as configuration tells."""
-        likely = {"meter": 1, "battery": 3}.get(self.device.role, 2) if self.device.sunspec else 0
-        sunspec_time_s = self._time_s("holding", 0, _SUNSPEC_REGISTERS)
-        asked = [Asked(text, self.device.poll, sunspec_time_s) for text in _SUNSPEC_REQUESTS[:likely]]
+        """What is read, how often and for how long: as configuration tells it, and the device once it was asked."""
+        asked: list[Asked] = []
+        if self._sunspec is not None:
+            known = self._sunspec.blocks
+            texts = self._sunspec.likely if known is None else [(each.text, each.count) for each in known]
+            asked += [Asked(text, self.device.poll, self._time_s("holding", 0, count)) for text, count in texts]
         for period_s, blocks in self._configured_blocks():
             asked += [
                 Asked(block.text, period_s, self._time_s(block.space, block.address, block.count)) for block in blocks
@@ -94,10 +88,28 @@ class Unit:
         Raises:
             ConnectionLost: The connection ended, or nothing behind it answers any more.
         """
+        if self._sunspec is None:
+            await self._read_on(link, emit, phase, all_down)
+            return
+        lost: ConnectionLost | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                beating = self._sunspec.beat(self._wire(link), lambda: self._known and not self.down)
+                heart = tasks.create_task(beating, name=f"heartbeat {self.device.id}")
+                try:
+                    await self._read_on(link, emit, phase, all_down)
+                finally:
+                    heart.cancel()
+        except* ConnectionLost as group:
+            lost = next(error for error in group.exceptions if isinstance(error, ConnectionLost))
+        if lost is not None:
+            raise lost
+
+    async def _read_on(self, link: Link, emit: Emit, phase: float, all_down: Callable[[], bool]) -> None:
         self.down = self._known = False
         pause_s = PAUSE_MIN_S
         wire, tell = self._wire(link), self._screened(emit)
-        if not self.device.sunspec:
+        if self._sunspec is None:
             emit([self.nameplate])
         while True:
             try:
@@ -120,20 +132,20 @@ class Unit:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
 
-    async def write(self, setpoint: SetPoint, link: Link, emit: Emit) -> float | None:
+    async def write(self, setpoint: SetPoint, link: Link, emit: Emit) -> Setting | None:
         """As Driver.write, on a connection that stands."""
         if self.down or not self._known:
             raise ConnectionLost(f"{self._peer}: does not answer")
-        if isinstance(setpoint.value, str):
-            raise WriteRefused(f"{setpoint.point}: takes a number, found a characteristic")
         wire, tell = self._wire(link), self._screened(emit)
         try:
-            if setpoint.point in self._controls:
-                control, block = self._controls[setpoint.point]
-                with wire.reads_held():
-                    return await self._control_writer.write(control, block, setpoint.value, wire, tell)
+            if self._sunspec is not None and self._sunspec.takes(setpoint.point):
+                held = await self._sunspec.write(setpoint, wire, tell)
+                self._tell_news(emit)
+                return held
             if setpoint.point not in self._writers:
                 raise WriteRefused(f"{setpoint.point}: cannot be written")
+            if isinstance(setpoint.value, str):
+                raise WriteRefused(f"{setpoint.point}: takes a number, found a characteristic")
             return await self._writers[setpoint.point].write(setpoint.value, wire, tell)
         except NoAnswerError as error:
             raise ConnectionLost(f"{self._peer}: {error}; what stands in it is not known") from error
@@ -148,10 +160,18 @@ class Unit:
 
     def _screened(self, emit: Emit) -> Tell:
         def tell(measurements: Sequence[Measurement]) -> None:
-            if passed := self._screen.passed(measurements):
+            passed = self._screen.passed(measurements)
+            if self._sunspec is not None:
+                passed = self._sunspec.passed(passed)
+            if passed:
                 emit(passed)
+            self._tell_news(emit)
 
         return tell
+
+    def _tell_news(self, emit: Emit) -> None:
+        if self._sunspec is not None and (nameplate := self._sunspec.news()) is not None:
+            emit([nameplate])
 
     def _time_s(self, space: Space, address: int, count: int) -> float:
         request = pdu.read(self.device.unit, space, address, count)
@@ -160,7 +180,10 @@ class Unit:
     def _configured_blocks(self) -> list[tuple[float, tuple[Block, ...]]]:
         quirks = self.device.quirks
         return [
-            (period_s, plan.blocks(registers, longest=quirks.max_registers, one_point=quirks.one_point))
+            (
+                period_s,
+                plan.blocks(registers, gap=quirks.max_gap, longest=quirks.max_registers, one_point=quirks.one_point),
+            )
             for period_s, registers in plan.by_period(list(self._configured_registers())).items()
         ]
 
@@ -175,15 +198,9 @@ class Unit:
         """Everything there is to read, and when; a SunSpec device is asked for it."""
         groups = self._configured_blocks()
         nameplate = self.nameplate
-        if self.device.sunspec:
-            found = await self._discover(wire)
-            groups.append((self.device.poll, found.blocks))
-            self._controls = found.controls
-            nameplate = replace(
-                found.nameplate,
-                points=found.nameplate.points + self.nameplate.points,
-                rated_power_w=found.nameplate.rated_power_w or self.device.rated_power,
-            )
+        if self._sunspec is not None:
+            nameplate = await self._sunspec.discover(wire, max_age=_max_age(self.device.poll))
+            groups.append((self.device.poll, self._sunspec.blocks or ()))
             emit([nameplate])
         now = asyncio.get_running_loop().time()
         self._turns = [
@@ -193,21 +210,6 @@ class Unit:
         self._retry_at = {}
         self._screen.forget()
         self._known = True
-
-    async def _discover(self, wire: Wire) -> sunspec.Found:
-        steps = sunspec.discover(
-            self.device.id,
-            meter=self.device.role == "meter",
-            max_age=_max_age(self.device.poll),
-            without={point.name for point in self.device.points},
-        )
-        try:
-            address, count = next(steps)
-            while True:
-                address, count = steps.send(await _read_or_refused(wire, address, count))
-        except StopIteration as done:
-            found: sunspec.Found = done.value
-            return found
 
     async def _poll(self, wire: Wire, tell: Tell) -> None:
         """Wait for the next block that is due, of several the one whose value would be too old first, and read it."""
@@ -236,7 +238,10 @@ class Unit:
             return (block,)  # busy or faulty just now: no values, and the next turn asks again
         if self._retry_at.pop(block, None) is not None:
             _log.info("%s: %s is readable now", self._peer, block.text)
-        tell(block.decode(data))
+        measurements = block.decode(data)
+        if self._sunspec is not None:
+            self._sunspec.heed(block)
+        tell(measurements)
         return (block,)
 
     async def _take_apart(
@@ -259,15 +264,6 @@ class Unit:
             _log.warning("%s: %s", self._peer, error)
             emit(_each(self._readable if self._known else [], Quality.OFFLINE))
         self.down = True
-
-
-async def _read_or_refused(wire: Wire, address: int, count: int) -> bytes | None:
-    try:
-        return await wire.read("holding", address, count)
-    except RefusalError as error:
-        if error.code in pdu.REFUSALS:
-            return None
-        raise NoAnswerError(str(error)) from None
 
 
 def _point(device: ModbusDevice, point: ModbusPoint) -> Point:

@@ -46,9 +46,9 @@ class Device(MemoryRegisters):
         return self.holding[self.at + self._places[name][0]]
 
     def log(self) -> list[tuple[str, list[int]]]:
-        """What was written since the last call: name of the first register, words."""
+        """What was written to model 704 since the last call: name of the first register, words."""
         names = {self.at + offset: name for name, (offset, *_) in self._places.items()}
-        written = [(names[address], words) for _, _, address, words in self.writes]
+        written = [(names[address], words) for _, _, address, words in self.writes if address in names]
         self.writes.clear()
         return written
 

@@ -198,7 +198,7 @@ async def test_texts_words_and_bits_are_emitted_as_such() -> None:
             assert values == ["SN17", "on", True, 123456000]
 
 
-@pytest.mark.parametrize(("role", "requests"), [("meter", 1), ("pv", 2), ("battery", 3)])
+@pytest.mark.parametrize(("role", "requests"), [("meter", 1), ("pv", 9), ("battery", 10)])
 def test_the_plan_counts_what_a_sunspec_device_is_likely_to_have(role: str, requests: int) -> None:
     (driver,) = line(502, 1, role=role, profile="sunspec", points=[], poll="1s")
     (planned,) = driver.plan()

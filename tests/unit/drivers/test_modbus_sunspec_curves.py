@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drivers.modbus import sunspec_curves as curves
-from drivers.modbus.sunspec_curves import CurveError, Pause, Read, Wish, Write
+from drivers.modbus.sunspec_adopted import Adopted
+from drivers.modbus.sunspec_cells import CurveError
+from drivers.modbus.sunspec_control import Authority
+from drivers.modbus.sunspec_curves import Pause, Read, Steps, Write
+from drivers.modbus.sunspec_delegates import delegates
+from drivers.modbus.sunspec_setpoints import Ratings
+from gateway.characteristic import Characteristic, Curve, Droop, from_text, to_text
+from gateway.model import Measurement, Quality
 from tests.unit.drivers.sunspec_map import layout, model
 
 HEADS: dict[int, dict[str, Any]] = {
@@ -17,12 +27,16 @@ HEADS: dict[int, dict[str, Any]] = {
     712: {"NPt": 4, "NCrv": 3, "W_SF": -1, "DeptRef_SF": -1, "AdptCrvReq": 0, "AdptCrvRslt": 1},
     711: {"NCtl": 3, "Db_SF": -3, "K_SF": -3, "RspTms_SF": 0, "AdptCtlReq": 0, "AdptCtlRslt": 1},
 }
-WISHES: dict[int, Wish] = {
-    705: curves.volt_var([(92, 44), (98, 0), (102, 0), (108, -44)], reference=1, priority=1, response_s=5),
-    706: curves.volt_watt([(106, 100), (110, 0)], reference=0, response_s=10),
-    712: curves.watt_var([(20, 0), (50, 0), (100, -44)], reference=3),
-    711: curves.frequency_droop(over_hz=0.2, under_hz=0.2, over_droop=0.05, under_droop=0.05, response_s=2),
+WISHES: dict[int, Characteristic] = {
+    705: Curve(((0.92, 0.44), (0.98, 0.0), (1.02, 0.0), (1.08, -0.44)), 5.0),
+    706: Curve(((1.06, 1.0), (1.10, 0.0)), 10.0),
+    712: Curve(((0.2, 0.0), (0.5, 0.0), (1.0, -0.44))),
+    711: Droop(0.2, 0.05, response_s=2.0),
 }
+RATINGS = Ratings(
+    power_w=100e3, charge_w=None, reactive_var=48e3, absorbed_var=40e3, rated_reactive_var=48e3, energy_wh=None,
+    apparent_va=120e3, nominal_hz=None,
+)  # fmt: skip
 EVERY = pytest.mark.parametrize("number", WISHES, ids=[str(number) for number in WISHES])
 
 
@@ -35,18 +49,20 @@ class Device:
     def __init__(
         self, number: int, *, polls: int = 3, accepts: Callable[[list[int]], bool] = lambda _curve: True, **changes: Any
     ) -> None:
-        self.wish = WISHES[number]
+        self.number, self.shape = number, curves.SHAPES[number]
         self.polls, self.accepts = polls, accepts
-        self.size = self.wish.head + (2 * HEADS[number]["NPt"] if self.wish.room else 0)
-        self.words = model(number, Ena=0, **HEADS[number] | changes)[: self.wish.first] + [0] * (3 * self.size)
+        self.size = self.shape.head + (2 * HEADS[number]["NPt"] if self.shape.room else 0)
+        self.words = model(number, **{"Ena": 0} | HEADS[number] | changes)[: self.shape.first] + [0] * (3 * self.size)
         for curve in (1, 2, 3):
-            self.words[self.start(curve) + self.wish.read_only] = int(curve == 1)
+            self.words[self.start(curve) + self.shape.read_only] = int(curve == 1)
+            if number == 711:
+                self.words[self.start(curve) + 8] = 0x8000  # PMin: the rating says it
         self.left = 0
         self.adopting = 0
         self.log: list[tuple[int, tuple[int, ...]]] = []
 
     def start(self, curve: int) -> int:
-        return self.wish.first + (curve - 1) * self.size
+        return self.shape.first + (curve - 1) * self.size
 
     def curve(self, curve: int) -> list[int]:
         return self.words[self.start(curve) : self.start(curve + 1)]
@@ -59,9 +75,10 @@ class Device:
 
     def write(self, offset: int, words: tuple[int, ...]) -> None:
         for at, word in enumerate(words, offset):
-            inside = (at - self.wish.first) % self.size
-            assert at in (2, 3) or at >= self.start(2), "read-only register"
-            assert at in (2, 3) or inside != self.wish.read_only, "read-only register"
+            inside = (at - self.shape.first) % self.size
+            timer = self.shape.revert <= at < self.shape.revert + 2
+            assert at in (2, 3) or timer or at >= self.start(2), "read-only register"
+            assert at in (2, 3) or timer or inside != self.shape.read_only, "read-only register"
             self.words[at] = word
         self.log.append((offset, words))
         if offset == 3:
@@ -77,17 +94,30 @@ class Device:
         if good:
             first = self.start(1)
             self.words[first : first + self.size] = content
-            self.words[first + self.wish.read_only] = 1
+            self.words[first + self.shape.read_only] = 1
         self.adopting = 0
 
 
-def run(device: Any, wish: Wish) -> tuple[int, float]:
-    """The curve that was written, and how long the device was given."""
-    steps, waited = curves.adopt(wish), 0.0
-    answer: Any = None
+def offered(device: Any) -> Adopted:
+    """What such a device offers."""
+    size = device.shape.registers(device.words)
+    data = struct.pack(f">{size}H", *device.words[:size])
+    (found,) = delegates(device.number, "d", data, RATINGS, Authority())
+    assert isinstance(found, Adopted)
+    return found
+
+
+def words_of(device: Any) -> list[int]:
+    found: list[int] = device.words[: offered(device).registers]
+    return found
+
+
+def run(device: Any, steps: Steps) -> float:
+    """Returns how long the device was given, in s."""
+    waited, answer = 0.0, None
     try:
         while True:
-            step = steps.send(answer)
+            step = steps.send(answer)  # type: ignore[arg-type]  # None begins a generator
             answer = ()
             if isinstance(step, Read):
                 answer = device.read(step.offset, step.count)
@@ -96,37 +126,43 @@ def run(device: Any, wish: Wish) -> tuple[int, float]:
             else:
                 assert isinstance(step, Pause)
                 waited += step.seconds
-    except StopIteration as done:
-        return done.value, waited
+    except StopIteration:
+        return waited
+
+
+def put(device: Any, wish: Characteristic, revert_s: float | None = None) -> float:
+    words = words_of(device)
+    return run(device, offered(device).put(wish, words, words, revert_s))
 
 
 @EVERY
-def test_a_wish_stands_where_the_reference_has_it(number: int) -> None:
-    """Curve, number of curves, room for points, read-only register, and each value's type and scale factor."""
+def test_a_shape_is_that_of_the_reference(number: int) -> None:
+    """Curve, number of curves, room, timers, read-only register, and each value's place, type and scale factor."""
     places = layout(number, members=2)
-    wish = WISHES[number]
+    shape = curves.SHAPES[number]
     group = "Ctl" if number == 711 else "Crv"
     nested = {name: place for name, place in places.items() if name.startswith(f"{group}1.")}
-    by_offset = {place[0] - wish.first: place for place in nested.values()}
+    by_offset = {place[0] - shape.first: place for place in nested.values()}
     kinds = {"enum16": "uint16"}
 
-    assert wish.first == min(place[0] for place in nested.values())
-    assert wish.number == places[f"N{group}"][0]
-    assert wish.room == (places["NPt"][0] if number != 711 else None)
-    assert wish.first + wish.read_only == places[f"{group}1.ReadOnly"][0]
-    assert wish.head == sum(size for name, (_, _, size, _) in nested.items() if ".Pt" not in name)
-    for entry in wish.entries:
-        if entry.at < wish.head + 4:  # the second point's registers follow in the same way
-            _, type_, _, scale = by_offset[entry.at]
-            assert (entry.kind, entry.sf) == (kinds.get(type_, type_), places[scale][0] if scale else None), entry
+    assert shape.first == min(place[0] for place in nested.values())
+    assert shape.number == places[f"N{group}"][0]
+    assert shape.room == (places["NPt"][0] if number != 711 else None)
+    assert (shape.revert, shape.revert_to) == (places["RvrtTms"][0], places[f"Rvrt{group}"][0])
+    assert shape.revert + 2 == places["RvrtRem"][0]
+    assert shape.first + shape.read_only == places[f"{group}1.ReadOnly"][0]
+    assert shape.head == sum(size for name, (_, _, size, _) in nested.items() if ".Pt" not in name)
+    told = [*shape.settings, *(place for point in shape.points(1) for place in point if number != 711)]
+    for place in told:
+        _, type_, _, scale = by_offset[place.at]
+        assert (place.kind, place.sf) == (kinds.get(type_, type_), places[scale][0] if scale else None), place
 
 
 @EVERY
 def test_a_curve_is_written_aside_adopted_and_only_then_enabled(number: int) -> None:
     device = Device(number)
-    written, waited = run(device, WISHES[number])
+    waited = put(device, WISHES[number])
 
-    assert written == 2
     assert waited == 3 * curves.PAUSE_S
     assert device.log[-2:] == [(3, (2,)), (2, (1,))]
     assert all(offset >= device.start(2) for offset, _ in device.log[:-2])
@@ -135,27 +171,27 @@ def test_a_curve_is_written_aside_adopted_and_only_then_enabled(number: int) -> 
 
 def test_points_are_in_the_scale_factors_of_the_device() -> None:
     device = Device(705)
-    run(device, WISHES[705])
+    put(device, WISHES[705])
     crv = device.curve(1)
 
-    assert crv[:3] == [4, 1, 1]
+    assert crv[:2] == [4, 1]
     assert crv[7:9] == [0, 5]
     assert crv[10:] == [920, 440, 980, 0, 1020, 0, 1080, 0x10000 - 440]
 
 
 def test_a_droop_is_adopted_in_the_same_way() -> None:
     device = Device(711)
-    run(device, WISHES[711])
+    put(device, WISHES[711])
 
     assert device.curve(1)[:8] == [0, 200, 0, 200, 50, 50, 0, 2]
 
 
 def test_what_the_device_obeys_already_is_not_written_again() -> None:
     device = Device(706)
-    run(device, WISHES[706])
+    put(device, WISHES[706])
     device.log.clear()
 
-    assert run(device, WISHES[706]) == (1, 0.0)
+    assert put(device, WISHES[706]) == 0.0
     assert device.log == []
 
 
@@ -163,7 +199,7 @@ def test_a_curve_that_the_device_refuses_leaves_it_as_it_was() -> None:
     device = Device(705, accepts=lambda curve: curve[10] < 900)
     before = device.curve(1)
     with pytest.raises(CurveError, match="checked the curve and refuses it"):
-        run(device, WISHES[705])
+        put(device, WISHES[705])
 
     assert (device.curve(1), device.words[2]) == (before, 0)
 
@@ -171,7 +207,7 @@ def test_a_curve_that_the_device_refuses_leaves_it_as_it_was() -> None:
 def test_an_adoption_that_never_ends_is_given_up_within_its_bound() -> None:
     device = Device(705, polls=10_000)
     with pytest.raises(CurveError, match="not adopted within 10 s, still in progress"):
-        run(device, WISHES[705])
+        put(device, WISHES[705])
     assert device.words[2] == 0
 
 
@@ -184,15 +220,15 @@ def test_completed_is_believed_once_curve_1_shows_the_wish() -> None:
 
     device = Idle(706)
     with pytest.raises(CurveError, match="curve 1 holds 0000"):
-        run(device, WISHES[706])
+        put(device, WISHES[706])
     assert device.words[2] == 0
 
 
 def test_a_second_curve_that_is_read_only_is_passed_over() -> None:
     device = Device(712)
-    device.words[device.start(2) + device.wish.read_only] = 1
+    device.words[device.start(2) + device.shape.read_only] = 1
 
-    assert run(device, WISHES[712])[0] == 3
+    put(device, WISHES[712])
     assert (3, (3,)) in device.log
 
 
@@ -202,7 +238,6 @@ def test_a_second_curve_that_is_read_only_is_passed_over() -> None:
         ({"NCrv": 1}, "has 1 curves, and none beside the first"),
         ({"NCrv": None}, "has 0 curves"),
         ({"NPt": 3}, "room for 3 points, found 4"),
-        ({"V_SF": None}, "no scale factor at 12"),
         ({"V_SF": -3}, "accepted is 0 to 65.534 with the scale factor -3, found 92"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
@@ -210,15 +245,7 @@ def test_a_second_curve_that_is_read_only_is_passed_over() -> None:
 def test_a_device_with_no_room_for_the_wish_is_left_alone(changes: dict[str, Any], text: str) -> None:
     device = Device(705, **changes)
     with pytest.raises(CurveError, match=text):
-        run(device, WISHES[705])
-    assert device.log == []
-
-
-def test_nothing_is_written_to_a_model_that_moved() -> None:
-    device = Device(705)
-    device.words[0] = 706
-    with pytest.raises(CurveError, match="model 705 is not here, found 706"):
-        run(device, WISHES[705])
+        put(device, WISHES[705])
     assert device.log == []
 
 
@@ -228,9 +255,161 @@ def test_a_device_that_will_not_be_enabled_is_told() -> None:
             super().write(offset, (0,) if offset == 2 else words)
 
     with pytest.raises(CurveError, match="was enabled, the device holds 0"):
-        run(Off(711), WISHES[711])
+        put(Off(711), WISHES[711])
 
 
 def test_a_number_that_is_none_is_refused() -> None:
     with pytest.raises(CurveError, match="found nan"):
-        run(Device(706), curves.volt_watt([(float("nan"), 100)], reference=0))
+        put(Device(706), Curve(((float("nan"), 1.0),)))
+
+
+OWN: dict[int, Characteristic] = {
+    705: Curve(((0.9, 0.25), (1.1, -0.25)), 10.0),
+    706: Curve(((1.05, 1.0), (1.1, 0.5)), 5.0),
+    712: Curve(((0.4, 0.0), (1.0, -0.2))),
+    711: Droop(0.036, 0.04, response_s=5.0),
+}
+
+
+@EVERY
+@pytest.mark.parametrize("enabled", [0, 1], ids=["was-off", "was-on"])
+def test_given_back_is_what_stood_before_the_first_write(number: int, enabled: int) -> None:
+    """The curve as well as whether it was enabled; out of force first, where it was off."""
+    device = Device(number)
+    put(device, OWN[number])
+    device.words[2] = enabled
+    before = words_of(device)
+    stood = curves.stood_in(device.shape, before)
+    put(device, WISHES[number])
+    assert curves.stood_in(device.shape, words_of(device)) != stood
+    device.log.clear()
+    run(device, offered(device).give_back(before, words_of(device)))
+
+    assert (curves.stood_in(device.shape, words_of(device)), device.words[2]) == (stood, enabled)
+    assert device.log[0] == (2, (0,)) if not enabled else device.log[-1] == (2, (1,))
+    measured = offered(device).measure(words_of(device))
+    assert measured.value == (to_text(OWN[number]) if enabled else None)
+
+
+@EVERY
+def test_without_knowing_what_stood_before_it_is_disabled_and_nothing_else(number: int) -> None:
+    device = Device(number)
+    put(device, WISHES[number])
+    device.log.clear()
+    run(device, offered(device).give_back(None, words_of(device)))
+
+    assert device.log == [(2, (0,))]
+
+
+@EVERY
+def test_what_a_device_obeys_is_said_in_the_words_it_was_asked_with(number: int) -> None:
+    device = Device(number)
+    assert offered(device).measure(words_of(device)) == Measurement(f"d.{offered(device).point[2:]}", None)
+    put(device, WISHES[number])
+
+    assert offered(device).measure(words_of(device)).value == to_text(WISHES[number])
+
+
+def test_what_is_not_asked_stays_as_the_device_has_it() -> None:
+    """Another curve may hold anything: priority, shift of the voltage and response time are those of curve 1."""
+    device = Device(705)
+    device.words[device.start(1) : device.start(1) + 9] = [0, 1, 1, 1000, 0xFFFF, 0, 300, 0, 7]
+    device.words[device.start(2) + 2] = 2
+    put(device, Curve(((0.95, 0.3), (1.05, -0.3))))
+
+    assert device.curve(1)[:9] == [2, 1, 1, 1000, 0, 0, 300, 0, 7]
+
+
+def test_percents_are_of_what_the_device_refers_to() -> None:
+    """A unit is the rated 48 kvar: 44 % of it are 21.12 % of 100 kW, and 17.6 % of 120 kVA."""
+    for code, raw in ((0, 211), (1, 440), (3, 176)):
+        device = Device(705)
+        device.words[device.start(1) : device.start(1) + 2] = [1, code]
+        put(device, WISHES[705])
+        assert device.curve(1)[1] == code
+        assert device.curve(1)[11] == raw
+
+
+@pytest.mark.parametrize("code", [2, 7], ids=["of-what-is-available", "unknown"])
+def test_a_curve_whose_percents_have_no_fixed_size_is_no_characteristic(code: int) -> None:
+    device = Device(705, Ena=1)
+    device.words[device.start(1) : device.start(1) + 2] = [1, code]
+
+    assert offered(device).measure(words_of(device)).quality is Quality.INVALID
+
+
+def test_a_reversion_is_armed_where_the_device_says_what_it_goes_back_to() -> None:
+    """And that curve is never written over; the time counts from the enable, which is written again at each refresh."""
+    device = Device(706, RvrtTms=0, RvrtCrv=2)
+    put(device, WISHES[706], revert_s=60)
+    assert device.words[7:9] == [0, 60]
+    assert (3, (3,)) in device.log
+    assert device.log[-1] == (2, (1,))
+    device.log.clear()
+    put(device, WISHES[706], revert_s=60)
+    assert device.log == [(2, (1,))]
+
+    for absent in ({"RvrtCrv": 2}, {"RvrtTms": 0}, {"RvrtTms": 0, "RvrtCrv": 1}):
+        device = Device(706, **absent)
+        put(device, WISHES[706], revert_s=60)
+        assert all(offset not in (7, 8) for offset, _ in device.log)
+
+
+@pytest.mark.parametrize(
+    ("wish", "held"),
+    [
+        (Droop(0.2, 0.05, 2.0, sides="over"), [0, 200, 0, 10000, 50, 50]),
+        (Droop(0.2, 0.04, 2.0, sides="under"), [0, 10000, 0, 200, 40, 40]),
+        (Droop(0.2, 0.05, 2.0, -0.5, 0.3, 0.08), [0, 200, 0, 300, 50, 80, 0, 2, 0x10000 - 50]),
+    ],
+    ids=["over-only", "under-only", "both-halves"],
+)
+def test_each_half_of_a_droop_has_its_own_deadband(wish: Droop, held: list[int]) -> None:
+    device = Device(711)
+    put(device, wish)
+
+    assert device.curve(1)[: len(held)] == held
+    said = from_text(str(offered(device).measure(words_of(device)).value))
+    assert isinstance(said, Droop)
+    assert (said.sides, said.deadband_hz, said.droop, said.under_deadband_hz, said.under_droop) == (
+        wish.sides, wish.deadband_hz, wish.droop, wish.under_deadband_hz, wish.under_droop,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("number", "wish", "text"),
+    [
+        (711, Droop(0.2, 0.05, release_delay_s=600.0), "no release delay"),
+        (711, Droop(0.2, 0.05, recovery_per_s=0.001), "no ramp for the recovery"),
+        (711, WISHES[705], "takes a droop, found a curve"),
+        (705, WISHES[711], "takes a curve, found a droop"),
+        (712, Curve(((0.0, 0.0),), 5.0), "no response time"),
+    ],
+)
+def test_what_the_model_has_no_register_for_is_refused(number: int, wish: Characteristic, text: str) -> None:
+    device = Device(number)
+    with pytest.raises(CurveError, match=text):
+        put(device, wish)
+    assert device.log == []
+
+
+@given(
+    points=st.lists(st.tuples(st.floats(0.5, 1.5), st.floats(-1.2, 1.2)), min_size=1, max_size=4),
+    response_s=st.none() | st.floats(0, 1e6),
+)
+def test_a_curve_read_back_is_the_wish_to_half_a_step_and_wishing_that_changes_nothing(
+    points: list[tuple[float, float]], response_s: float | None
+) -> None:
+    device = Device(705)
+    put(device, Curve(tuple(points), response_s))
+    said = from_text(str(offered(device).measure(words_of(device)).value))
+    assert isinstance(said, Curve)
+
+    apart = [
+        abs(a - b) for one, other in zip(said.points, points, strict=True) for a, b in zip(one, other, strict=True)
+    ]
+    assert max(apart) <= 0.000_500_001
+    assert offered(device).stands(said, words_of(device))
+    device.log.clear()
+    assert put(device, said) == 0.0
+    assert device.log == []

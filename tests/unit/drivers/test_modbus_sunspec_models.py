@@ -48,12 +48,15 @@ _FURTHER = {
     122: {
         "active_power_available": "WAval", "reactive_power_available": "VArAval", "active_controls": "StActCtl",
         "energy_export": "ActWh",
+        "pv_connection": "PVConn", "storage_connection": "StorConn", "grid_connection": "ECPConn",
     },
+    125: {"price_signal_enabled": "ModEna", "price_signal_type": "SigType", "price_signal": "Sig"},
     160: {},
 }  # fmt: skip
 _RATINGS = (
     models.MAX_POWER, models.RATED_POWER, models.MAX_REACTIVE_POWER, models.RATED_REACTIVE_POWER, models.MAX_ABSORBED,
     models.RATED_ABSORBED, models.MAX_CHARGE_POWER, models.RATED_CHARGE_POWER, models.RATED_ENERGY,
+    models.APPARENT_POWER, models.RATED_APPARENT_POWER, models.NOMINAL_FREQUENCY,
 )  # fmt: skip
 _UNSIGNED = {"enum16": "uint16", "bitfield16": "uint16", "bitfield32": "uint32"}
 
@@ -74,6 +77,7 @@ PLACED: list[tuple[int, Field, str]] = [
     *((number, field, field.name) for table in _RATINGS for number, field in table.items()),
     (124, models.STORAGE_POWER, "WChaMax"),
     (715, models.CONTROLLER_HEARTBEAT, "ControllerHb"),
+    (715, models.DEVICE_HEARTBEAT, "DERHb"),
     *(
         (160, field, f"module{n}.{theirs}")
         for n in (1, 3)

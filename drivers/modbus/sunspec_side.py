@@ -1,0 +1,164 @@
+"""What a unit that describes itself adds: its discovery, its set-points, the heartbeats, and how often to refresh."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from drivers.base import WriteRefused
+from drivers.modbus import pdu, sunspec
+from drivers.modbus.config import ModbusDevice
+from drivers.modbus.control_writing import ControlWriter
+from drivers.modbus.pdu import NoAnswerError, RefusalError
+from drivers.modbus.plan import Block
+from drivers.modbus.screen import Tell
+from drivers.modbus.sunspec_control import Control
+from drivers.modbus.sunspec_curve_writing import CurveWriter
+from drivers.modbus.sunspec_delegates import Delegate
+from drivers.modbus.sunspec_heartbeat import FROZEN_S, Heart, Pulse
+from drivers.modbus.sunspec_reversion import Reversions
+from drivers.modbus.wire import Wire
+from gateway.model import Measurement, Nameplate, Quality, SetPoint, Setting
+
+_METER = (("SunSpec readings", 125),)
+_DER = (
+    *_METER, ("SunSpec DC side", 70), ("SunSpec enter service", 17), ("SunSpec set-points", 67),
+    ("SunSpec volt-var", 45), ("SunSpec volt-watt", 40), ("SunSpec droop", 24), ("SunSpec watt-var", 38),
+    ("SunSpec remote control", 7),
+)  # fmt: skip
+_LIKELY = {"meter": _METER, "battery": (*_DER, ("SunSpec storage", 26))}
+
+_log = logging.getLogger(__name__)
+
+
+class SunSpecSide:
+    """Of one device, for the life of its driver."""
+
+    def __init__(self, device: ModbusDevice, nameplate: Nameplate, revert_s: float | None, peer: str) -> None:
+        """`nameplate` is what configuration tells of the device."""
+        self._device = device
+        self._configured = nameplate
+        self._peer = peer
+        self._reversions = Reversions(revert_s)
+        self._controls = ControlWriter(revert_s, self._reversions)
+        self._curves = CurveWriter(revert_s, self._reversions)
+        self._heart, self._pulse = Heart(peer), Pulse()
+        self._found: sunspec.Found | None = None
+        self._written: Mapping[str, tuple[Control | Delegate, Block]] = {}
+        self._told: Nameplate | None = None
+
+    @property
+    def blocks(self) -> tuple[Block, ...] | None:
+        """What is read of it; None as long as it was never asked."""
+        return None if self._found is None else self._found.blocks
+
+    @property
+    def likely(self) -> tuple[tuple[str, int], ...]:
+        """Requests, each with its registers, that a device of this role may need: those of the second generation."""
+        return _LIKELY.get(self._device.role, _DER)
+
+    async def discover(self, wire: Wire, *, max_age: float) -> Nameplate:
+        """
+        Raises:
+            MapError: It has no map, or a broken one.
+            NoAnswerError, ConnectionLost: As `Wire.ask`.
+        """
+        steps = sunspec.discover(
+            self._device.id,
+            meter=self._device.role == "meter",
+            max_age=max_age,
+            without={point.name for point in self._device.points},
+        )
+        try:
+            address, count = next(steps)
+            while True:
+                address, count = steps.send(await _read_or_refused(wire, address, count))
+        except StopIteration as done:
+            found: sunspec.Found = done.value
+        self._found, self._written = found, found.controls
+        self._reversions.forget()
+        self._pulse.forget()
+        self._told = None
+        return self.news() or self._configured
+
+    def news(self) -> Nameplate | None:
+        """What the device is now known to be; None when that was told already."""
+        if self._found is None:
+            return None
+        refresh_s = self._reversions.refresh_s
+        found = self._found.nameplate
+        nameplate = replace(
+            found,
+            points=tuple(replace(each, refresh_s=refresh_s.get(each.id)) for each in found.points)
+            + self._configured.points,
+            rated_power_w=found.rated_power_w or self._configured.rated_power_w,
+        )
+        if nameplate == self._told:
+            return None
+        self._told = nameplate
+        return nameplate
+
+    def takes(self, point: str) -> bool:
+        return point in self._written
+
+    async def write(self, setpoint: SetPoint, wire: Wire, tell: Tell) -> Setting | None:
+        """As drivers.base.Driver.write, and raises what `Wire.ask` does, ValueError and MapMovedError."""
+        control, block = self._written[setpoint.point]
+        value = setpoint.value
+        if isinstance(control, Control):
+            if isinstance(value, str):
+                raise WriteRefused(f"{setpoint.point}: takes a number, found a characteristic")
+            with wire.reads_held():
+                return await self._controls.write(control, block, value, wire, tell)
+        if value is not None and not isinstance(value, str):
+            raise WriteRefused(f"{setpoint.point}: takes the text of a characteristic, found {value:g}")
+        return await self._curves.write(control, block, value, wire, tell)
+
+    def passed(self, measurements: Sequence[Measurement]) -> Sequence[Measurement]:
+        """The same readings, in doubt where the device is frozen; what they say of set-points of ours is heeded."""
+        for lapse in self._reversions.seen(measurements, asyncio.get_running_loop().time()):
+            _log.warning(
+                "%s: %s was out of force %.1f s after it was written, by nobody here; it is refreshed every %.1f s now",
+                self._peer, lapse.point, lapse.after_s, lapse.refresh_s,
+            )  # fmt: skip
+        if not self._pulse.frozen:
+            return measurements
+        return [
+            each._replace(quality=Quality.UNCERTAIN)
+            if each.quality is Quality.GOOD and each.value is not None
+            else each
+            for each in measurements
+        ]
+
+    def heed(self, block: Block) -> None:
+        """After each read of a block: the one with the device's heartbeat says whether it still works."""
+        if self._found is None or block is not self._found.remote:
+            return
+        if self._pulse.beat(self._found.authority.heartbeat, asyncio.get_running_loop().time()):
+            if self._pulse.frozen:
+                _log.warning(
+                    "%s: answers, but its heartbeat (DERHb) has not moved for %g s: frozen, its values are uncertain",
+                    self._peer, FROZEN_S,
+                )  # fmt: skip
+            else:
+                _log.info("%s: its heartbeat moves again", self._peer)
+
+    async def beat(self, wire: Wire, answers: Callable[[], bool]) -> None:
+        """Our heartbeat, while the device answers, until cancelled or the connection ends."""
+
+        def address() -> int | None:
+            engaged = self._controls.engaged or self._curves.engaged
+            return self._found.heartbeat if self._found is not None and engaged and answers() else None
+
+        await self._heart.run(wire, address)
+
+
+async def _read_or_refused(wire: Wire, address: int, count: int) -> bytes | None:
+    try:
+        return await wire.read("holding", address, count)
+    except RefusalError as error:
+        if error.code in pdu.REFUSALS:
+            return None
+        raise NoAnswerError(str(error)) from None
