@@ -26,7 +26,7 @@ def listen(address: str) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = (error.strerror or str(error)).partition(" (")[0].lower()  # Python adds the address once more
         raise CannotListen(
             f"local.http: cannot listen at {address}: {reason}; end what listens there, or name another port"
         ) from error

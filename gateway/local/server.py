@@ -52,6 +52,7 @@ class LocalServer:
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="local api") as workers:
             config = Config(
                 application(self._view, self._socket.getsockname()[0], workers),
+                http="h11",
                 ws="none",
                 lifespan="off",
                 log_config=None,
