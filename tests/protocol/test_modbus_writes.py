@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +16,12 @@ from drivers.modbus.config import ModbusDevice
 from drivers.modbus.connect import connect
 from drivers.modbus.driver import build
 from drivers.modbus.endpoint import Network
+from drivers.modbus.endurance import Endurance
 from drivers.modbus.points import ModbusPoint
 from drivers.modbus.screen import Screen
 from drivers.modbus.wire import Wire
 from drivers.modbus.writing import PointWriter
-from gateway.model import Measurement, Quality, SetPoint
+from gateway.model import Instant, Measurement, Quality, SetPoint
 from hil.faces.modbus import MemoryRegisters, ModbusFace, ModbusFault
 from tests.contract.watch import Watch, running
 
@@ -435,6 +437,30 @@ async def test_what_is_put_back_into_flash_is_counted_too() -> None:
                 await driver.write(order(60))
 
     assert device.written() == [(ENABLE, [ON]), (ENABLE, [OFF])]
+
+
+async def test_a_restart_of_the_gateway_grants_no_flash_write(tmp_path: Path) -> None:
+    """Two lives of the writers of a site's two devices, with one file between them."""
+    device, now = Device(), lambda: Instant(wall=1.8e9, mono=0.0)
+    point = ModbusPoint.model_validate(LIMIT | {"write": {"memory": "flash", "daily_writes": 3}})
+    async with ModbusFace({1: device}) as face:
+        link = await connect(Network("tcp", "127.0.0.1", face.port))
+        try:
+            for life, values in enumerate(([60, 50], [40, 30])):
+                endurance, wire = Endurance(tmp_path, now), Wire(link, 1, 1.0)
+                one, other = (PointWriter(point, name, Screen(name, [point]), endurance) for name in ("d", "e"))
+                assert await one.write(values[0], wire, lambda _: None) == values[0]
+                assert await other.write(10 + life, wire, lambda _: None) == 10 + life
+                if life:
+                    with pytest.raises(ValueError, match=f"d holding:{VALUE} is flash, and was written 3 times today"):
+                        await one.write(values[1], wire, lambda _: None)
+                else:
+                    await one.write(values[1], wire, lambda _: None)
+        finally:
+            link.close("the test is over")
+            await link.ended()
+
+    assert device.written() == [(VALUE, [value]) for value in (60, 10, 50, 40, 11)]
 
 
 async def test_how_often_a_set_point_has_to_be_written_again_is_told_with_the_point() -> None:
