@@ -65,8 +65,9 @@ def found(value: object) -> str:
     return text if len(text) <= FOUND_MAX else f"{text[:FOUND_MAX]}…"
 
 
-_PATH = re.compile(r" - at `\$(.*)`$")
-_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+_PATH = re.compile(r" - at `\$((?:\.\w+|\[\d{1,6}\])*)`$")
+_STEP = re.compile(r"\.(\w+)|\[(\d{1,6})\]")
+"""An index has few digits: the payload is bounded, and what stands in an unknown key is no path."""
 
 
 def _explained(message: str, document: dict[str, Any], schema: type[msgspec.Struct]) -> str:
@@ -83,10 +84,12 @@ def _explained(message: str, document: dict[str, Any], schema: type[msgspec.Stru
             hint = None if struct is None else get_type_hints(struct).get(key)
         else:
             at = at[int(index)] if isinstance(at, list) and int(index) < len(at) else None
-    struct = _struct(hint)
-    if text.startswith("Object contains unknown field") and isinstance(at, dict) and struct is not None:
-        unknown = next((key for key in at if key not in struct.__struct_fields__), None)
-        return f"{path or 'payload'}: unknown field {found(unknown)}; accepted are {listed(struct.__struct_fields__)}"
+    if message.startswith("Object contains unknown field"):  # its name, which msgspec repeats, may look like a path
+        for where, inside, struct in ((path, at, _struct(hint)), ("payload", document, schema)):
+            accepted = struct.__struct_fields__ if struct is not None and isinstance(inside, dict) else ()
+            unknown = [key for key in inside if key not in accepted] if accepted else []
+            if unknown:
+                return f"{where or 'payload'}: unknown field {found(unknown[0])}; accepted are {listed(accepted)}"
     if text.startswith("Invalid enum value"):
         return f"{path} is {found(at)}; accepted are {listed(_choices(hint))}"
     return f"{path or 'payload'}: {text}{'' if isinstance(at, dict) else f'; found {found(at)}'}"
