@@ -18,6 +18,7 @@ _COMMANDS = {
     "buffer": "gateway.commands.buffer",
     "activations": "gateway.commands.activations",
     "dso": "gateway.commands.dso",
+    "commission": "gateway.commands.commission",
     "status": "gateway.commands.status",
 }
 

@@ -60,6 +60,10 @@ PURE = (
     "gateway.commissioning.effect",
     "gateway.commissioning.follow",
     "gateway.commissioning.plan",
+    "gateway.commissioning.readings",
+    "gateway.commissioning.protocol",
+    "gateway.commissioning.plot",
+    "gateway.commissioning.page",
     "gateway.uplink.messages",
     "hil.plant",
 )

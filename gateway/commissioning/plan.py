@@ -68,7 +68,7 @@ class StepPlan:
     def told(self) -> str:
         """What is going to be written, for the one who has to agree."""
         stands = "nothing in force" if self.before is None else f"{self.before} {self.point.unit}".rstrip()
-        levels = f"{self.step_w:.0f} W"
+        levels = f"about {self.step_w:.0f} W"
         if not self.is_limit:
             levels += f" and {self.rest_w:.0f} W"
         return f"{self.point.id}: {levels} in turn; now {stands}, which is given back"

@@ -58,8 +58,14 @@ class Device:
 
 
 def worst(results: Sequence[Result]) -> Verdict:
-    """What stands above a protocol: one failed test fails it, one that says nothing leaves it open."""
-    for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_RUN):
-        if any(result.verdict is verdict for result in results):
-            return verdict
-    return Verdict.PASS if results else Verdict.NOT_RUN
+    """What stands above a protocol: one failed test fails it, one that says nothing or was not run leaves it open."""
+    verdicts = {result.verdict for result in results}
+    if Verdict.FAIL in verdicts:
+        return Verdict.FAIL
+    return Verdict.PASS if verdicts == {Verdict.PASS} else Verdict.INCONCLUSIVE
+
+
+def counted(results: Sequence[Result]) -> str:
+    """How many tests ended how, in words."""
+    verdicts = [result.verdict for result in results]
+    return ", ".join(f"{verdicts.count(one)} {one}" for one in Verdict if one in verdicts) or "no test"
