@@ -12,7 +12,7 @@ Powers are in W, or all in var; a device that is not spoken of as stepped is con
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from math import inf
@@ -28,6 +28,8 @@ _NOTHING = 1e-3
 
 _LEAST_SHARE = 1e-6
 """Of its weight: the part of a store with nothing to give. Not zero: it moves when no other can."""
+
+_OFF = Band(0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +59,20 @@ class Unit:
 
     def places(self) -> list[Band]:
         """
-        Where in its band it can be, rising; if nowhere, its highest step below the band, else the lowest one, or off.
+        Where in its band it can be, rising; if nowhere, its highest step below the band (else its lowest one), or off.
 
         >>> Unit(Band(0, 50), 60, min_power_w=5).places()
         [Band(lo=0.0, hi=0.0), Band(lo=5, hi=50)]
         """
+        lo, hi = self.band.lo, self.band.hi
         if self.steps:
-            possible = [Band(step, step) for step in self.steps]
-        elif self.min_power_w > 0:
-            possible = [Band(-inf, -self.min_power_w), Band(0.0, 0.0), Band(self.min_power_w, inf)]
-        else:
-            return [self.band]
-        inside = [
-            Band(max(place.lo, self.band.lo), min(place.hi, self.band.hi))
-            for place in possible
-            if place.lo <= self.band.hi and self.band.lo <= place.hi
-        ]
-        if inside:
-            return inside
-        points = self.steps or (0.0,)
-        last = max((step for step in points if step <= self.band.hi), default=points[0])
-        return [Band(last, last)]
+            inside = [step for step in self.steps if lo <= step <= hi]
+            nearest = max((step for step in self.steps if step <= hi), default=self.steps[0])
+            return [Band(step, step) for step in inside or [nearest]]
+        if self.min_power_w > 0:
+            parts = ((-inf, -self.min_power_w), (0.0, 0.0), (self.min_power_w, inf))
+            return [Band(max(lo, start), min(hi, end)) for start, end in parts if start <= hi and lo <= end] or [_OFF]
+        return [self.band]
 
 
 def allocate(
@@ -109,14 +104,13 @@ def allocate(
     places = {id_: unit.places() for id_, unit in units.items()}
     keys = _keys(total, units) if strategy == "soc" else {id_: unit.weight for id_, unit in units.items()}
     merits = {id_: unit.merit if strategy == "merit" else 0.0 for id_, unit in units.items()}
-    hulls = {id_: Band(place[0].lo, place[-1].hi) for id_, place in places.items()}
+    hulls = {id_: Band(all_[0].lo, all_[-1].hi) for id_, all_ in places.items()}
     ideal = _spread(total, hulls, keys, merits)
-    if all(len(place) == 1 for place in places.values()):
+    if all(len(all_) == 1 for all_ in places.values()):
         return _kept(ideal, hulls, total, units, direction, deadband_w)
-    chosen: dict[str, Band] = {}
     order = _order(places, keys, merits)
-    for id_, index in _choose(total, places, order, ideal, units, direction, deadband_w).items():
-        chosen[id_] = places[id_][index]
+    at = _choose(total, places, order, ideal, units, direction, deadband_w)
+    chosen = {id_: places[id_][index] for id_, index in at.items()}
     return _kept(_spread(total, chosen, keys, merits), chosen, total, units, direction, deadband_w)
 
 
@@ -140,21 +134,19 @@ def share(total: float, bands: Mapping[str, Band], weights: Mapping[str, float])
     free = dict(bands)
     rest = total
     while free:
-        weight = sum(weights[device] for device in free)
-        wanted = {device: rest * weights[device] / weight for device in free}
-        over = sum(wanted[device] - band.clamp(wanted[device]) for device, band in free.items())
+        level = rest / sum(weights[device] for device in free)
+        wanted = {device: level * weights[device] for device in free}
+        clamped = {device: band.clamp(wanted[device]) for device, band in free.items()}
+        over = rest - sum(clamped.values())
         # Fixing only those beyond the same edge keeps the sum right: the others may still come back inside.
-        fixed = [
-            device
-            for device, band in free.items()
-            if (over > 0 and wanted[device] > band.hi) or (over < 0 and wanted[device] < band.lo)
-        ]
+        fixed = [device for device in free if (wanted[device] - clamped[device]) * over > 0]
         if not fixed:
-            shares |= {device: band.clamp(wanted[device]) for device, band in free.items()}
+            shares |= clamped
             break
         for device in fixed:
-            shares[device] = free.pop(device).clamp(wanted[device])
-            rest -= shares[device]
+            shares[device] = clamped[device]
+            rest -= clamped[device]
+            del free[device]
     return {device: shares[device] for device in bands}
 
 
@@ -164,17 +156,19 @@ def _spread(
     """Move those of the lowest merit from rest as far as needed, then the next; those of equal merit share by key."""
     if len(set(merits.values())) <= 1:
         return share(total, bands, keys)
-    rest = {id_: band.clamp(0.0) for id_, band in bands.items()}
-    lacking = total - sum(rest.values())
+    shares = {id_: band.clamp(0.0) for id_, band in bands.items()}
+    lacking = total - sum(shares.values())
     up = lacking >= 0
-    shares: dict[str, float] = {}
     for _, group in groupby(sorted(bands, key=merits.__getitem__), key=merits.__getitem__):
-        free = {id_: Band(rest[id_], bands[id_].hi) if up else Band(bands[id_].lo, rest[id_]) for id_ in group}
-        goal = lacking + sum(rest[id_] for id_ in free)
-        moved = share(goal, free, keys)
-        lacking = goal - sum(moved.values())
-        shares |= moved
-    return {id_: shares[id_] for id_ in bands}
+        edges = {id_: bands[id_].hi if up else bands[id_].lo for id_ in group}
+        resting = sum(shares[id_] for id_ in edges)
+        room = sum(edges.values()) - resting
+        if abs(lacking) < abs(room):
+            free = {id_: Band(*sorted((shares[id_], edge))) for id_, edge in edges.items()}
+            return shares | share(lacking + resting, free, keys)
+        shares |= edges
+        lacking -= room
+    return shares
 
 
 def _keys(total: float, units: Mapping[str, Unit]) -> dict[str, float]:
@@ -192,7 +186,7 @@ def _keys(total: float, units: Mapping[str, Unit]) -> dict[str, float]:
 
 def _order(
     places: Mapping[str, list[Band]], keys: Mapping[str, float], merits: Mapping[str, float]
-) -> Iterator[tuple[str, int]]:
+) -> list[tuple[str, int]]:
     """
     All places above the lowest ones, as they are filled: by merit, then by the level at which an ideal reaches them.
 
@@ -205,13 +199,13 @@ def _order(
         for index, place in enumerate(all_)
         if index > 0
     )
-    return ((id_, index) for *_, id_, index in sorted(rises))
+    return [(id_, index) for *_, id_, index in sorted(rises)]
 
 
 def _choose(
     total: float,
     places: Mapping[str, list[Band]],
-    order: Iterator[tuple[str, int]],
+    order: list[tuple[str, int]],
     ideal: Mapping[str, float],
     units: Mapping[str, Unit],
     direction: Direction,
