@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.config import Site, configuration_hash
+from gateway.config.models import DerControl, LimitValue, RampLimits, SiteRamp, StandIn
 from gateway.config.models import Fallback as FallbackConfig
-from gateway.config.models import LimitValue
+from gateway.config.quantities import Amount
 from gateway.control.capability import SETPOINT
+from gateway.control.fallback import CLOCK, METER, UPLINK
 from gateway.control.functions import FUNCTIONS
 from gateway.control.mirror import Mirror
-from gateway.control.plant import Authority, Der, Fallback, Plant
+from gateway.control.plant import Action, Authority, Der, Fallback, Plant, Ramps, Word
+from gateway.control.pq import CIRCLE, PqCapability, d_shape
 from gateway.model import Nameplate, Point, Ramp
 from gateway.report import Rule
 from gateway.uplink.messages import catalogue
@@ -25,21 +28,23 @@ def plant_of(site: Site) -> Plant:
     """What the controller knows of the site."""
     rated = site.site.rated_power
     fallback = site.control.fallback
-    up, down = site.control.ramp.up, site.control.ramp.down
+    losses = {UPLINK: fallback.uplink_lost, METER: fallback.pcc_meter_lost, CLOCK: fallback.clock_lost}
     return Plant(
         rated_power_w=rated,
         pcc=site.control.pcc,
-        ders=tuple(Der(id_, site.device(id_).role, site.device(id_).rated_power) for id_ in site.ders),
+        ders=tuple(_der(site, id_) for id_ in site.ders),
         devices=frozenset(device.id for device in site.devices),
         authorities={
             uplink.id: Authority(uplink.authority.priority, frozenset(uplink.authority.functions))
             for uplink in site.uplinks
         },
-        ramp=Ramp(up=up.of(rated) if up else None, down=down.of(rated) if down else None),
+        ramps=_ramps(site.control.ramp, rated),
+        strategy=site.control.allocation,
+        nominal_voltage_v=site.control.nominal_voltage,
+        nominal_hz=site.control.nominal_frequency,
         revert_s=revert_s(site),
         der_lost_s=fallback.der_lost.after if fallback.der_lost else None,
-        uplink_lost=_fallback(fallback.uplink_lost, rated),
-        pcc_meter_lost=_fallback(fallback.pcc_meter_lost, rated),
+        fallbacks={name: _fallback(config, rated) for name, config in losses.items() if config is not None},
     )
 
 
@@ -49,16 +54,65 @@ def revert_s(site: Site) -> float | None:
     return der_lost.device_revert if der_lost else None
 
 
-def _fallback(config: FallbackConfig | None, rated: float) -> Fallback | None:
-    if config is None:
-        return None
-    limit = config.active_power.limit.of(rated) if isinstance(config.active_power, LimitValue) else None
-    return Fallback(
-        after_s=config.after,
-        active_power_limit_w=limit,
-        release_active_power=config.active_power == "release",
-        release_reactive_power=config.reactive_power == "release",
+def _der(site: Site, id_: str) -> Der:
+    device = site.device(id_)
+    config = site.control.der.get(id_, DerControl())
+    rated = device.rated_power
+    pq = None
+    if config.capability is not None:
+        shape = {"circle": CIRCLE, "d": d_shape(config.capability.q_max)}.get(str(config.capability.shape))
+        pq = PqCapability(
+            rated_w=rated or config.capability.rated_apparent_power,
+            rated_va=config.capability.rated_apparent_power,
+            shape=shape or tuple(corner for corner in config.capability.shape if not isinstance(corner, str)),
+            q_at_night=config.capability.q_at_night,
+        )
+    return Der(
+        id=id_,
+        role=device.role,
+        rated_power_w=rated,
+        merit=config.merit,
+        steps=config.steps,
+        min_power=config.min_power,
+        ramp=_ramp(config.ramp, rated or 0.0),
+        pq=pq,
+        priority=config.priority,
+        soc_min=config.soc_min * 100,
+        soc_max=config.soc_max * 100,
+        latency_s=device.poll + site.control.period + config.dead_time,
     )
+
+
+def _ramp(config: RampLimits, rated: float) -> Ramp:
+    return Ramp(up=_rate(config.up, rated), down=_rate(config.down, rated))
+
+
+def _rate(rate: Amount | None, rated: float) -> float | None:
+    return None if rate is None else rate.of(rated)
+
+
+def _ramps(config: SiteRamp, rated: float) -> Ramps:
+    return Ramps(
+        normal=_ramp(config, rated),
+        emergency=None if config.emergency is None else _ramp(config.emergency, rated),
+        release=_rate(config.release, rated),
+        reconnect=_rate(config.reconnect, rated),
+    )
+
+
+def _fallback(config: FallbackConfig, rated: float) -> Fallback:
+    return Fallback(
+        config.after, active=_action(config.active_power, rated), reactive=_action(config.reactive_power, rated)
+    )
+
+
+def _action(config: Word | LimitValue | StandIn, rated: float) -> Action:
+    if isinstance(config, LimitValue):
+        return Action("limit", config.limit.of(rated))
+    if isinstance(config, StandIn):
+        rate = _rate(config.ramp, rated)
+        return Action("value", config.value.of(rated), None if rate is None else Ramp(rate, rate))
+    return Action(config)
 
 
 def report_rule(site: Site, point: Point) -> Rule:
@@ -137,6 +191,8 @@ def mirror_message(mirror: Mirror) -> catalogue.Mirror:
                 priority=one.priority,
                 expires=None if one.expires is None else rfc3339(one.expires),
                 limited_by=one.limited_by,
+                execution=one.execution,
+                by=one.by or None,
             )
             for one in mirror.quantities
         ),
@@ -145,5 +201,14 @@ def mirror_message(mirror: Mirror) -> catalogue.Mirror:
             p_down=mirror.headroom.p_down,
             q_up=mirror.headroom.q_up,
             q_down=mirror.headroom.q_down,
+        ),
+        reserve=None
+        if mirror.reserve is None
+        else catalogue.MirroredReserve(mirror.reserve.up_w, mirror.reserve.down_w, mirror.reserve.kept),
+        capability=catalogue.Capability(
+            p_min=mirror.active.lo if mirror.active else None,
+            p_max=mirror.active.hi if mirror.active else None,
+            q_min=mirror.reactive.lo if mirror.reactive else None,
+            q_max=mirror.reactive.hi if mirror.reactive else None,
         ),
     )

@@ -10,7 +10,18 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from drivers import AnyDevice
 from drivers.config import Duration, Name, RatedPower, Section
-from gateway.config.quantities import ADDRESS_PATTERN, Amount, Deadband, PowerLimit, RampRate, Size
+from gateway.config.quantities import (
+    ADDRESS_PATTERN,
+    Amount,
+    ApparentPower,
+    Deadband,
+    PowerLimit,
+    PowerValue,
+    RampRate,
+    Share,
+    Size,
+    Volts,
+)
 from gateway.uplink.config import MqttConfig
 
 DER_ROLES = frozenset({"pv", "battery", "generator"})
@@ -40,29 +51,62 @@ class RampLimits(Section):
     down: RampRate = Field(default=None, description="Towards less infeed: unlimited (default), 10%/min, 500W/s.")
 
 
+class SiteRamp(RampLimits):
+    """How fast active power of the site may move; orders may bring a ramp of their own."""
+
+    emergency: RampLimits | None = Field(
+        default=None, description="For orders of the kind emergency, like {down: unlimited, up: 10%/min}."
+    )
+    release: RampRate = Field(
+        default=None, description="Upwards, after a limit has ended: unlimited (default) gives it back at once."
+    )
+    reconnect: RampRate = Field(
+        default=None, description="Upwards, after a disconnection: unlimited (default), 10%/min."
+    )
+
+
 class LimitValue(Section):
     """A limit that stands in for the lost order."""
 
     limit: PowerLimit = Field(description="Active power of the site at most: 50% of its rated power, or 30kW.")
 
 
+class StandIn(Section):
+    """A value that stands in for the lost order."""
+
+    value: PowerValue = Field(description="Of the site, exactly: 0%, -30kW; 10kvar for reactive power.")
+    ramp: RampRate = Field(default=None, description="How fast it is reached: unlimited (default), 10%/min.")
+
+
 def _form(given: object) -> str:
-    return "word" if isinstance(given, str) else "value"
+    if isinstance(given, str):
+        return "word"
+    return "value" if isinstance(given, StandIn) or (isinstance(given, dict) and "value" in given) else "limit"
 
 
-Hold = Literal["hold", "release"]
-HoldOrLimit = Annotated[Annotated[Hold, Tag("word")] | Annotated[LimitValue, Tag("value")], Discriminator(_form)]
+Words = Literal["hold", "release", "disconnect"]
+ActiveFallback = Annotated[
+    Annotated[Words, Tag("word")] | Annotated[LimitValue, Tag("limit")] | Annotated[StandIn, Tag("value")],
+    Discriminator(_form),
+]
+ReactiveFallback = Annotated[
+    Annotated[Literal["hold", "release"], Tag("word")] | Annotated[StandIn, Tag("value")],
+    Discriminator(lambda given: "word" if isinstance(given, str) else "value"),
+]
 
 
 class Fallback(Section):
     """What the site does once something is lost for longer than the wait."""
 
     after: Duration = Field(description="How long the loss must last.")
-    active_power: HoldOrLimit = Field(
+    active_power: ActiveFallback = Field(
         default="hold",
-        description="hold the orders in force (default), release them, or keep a limit: {limit: 50%}.",
+        description="hold the orders in force (default), release them, keep a limit {limit: 50%}, go to a value "
+        "{value: 0%, ramp: 10%/min}, or disconnect the devices.",
     )
-    reactive_power: Hold = Field(default="hold", description="hold the orders in force (default), or release them.")
+    reactive_power: ReactiveFallback = Field(
+        default="hold", description="hold the orders in force (default), release them, or go to a value {value: 0%}."
+    )
 
 
 class DerLost(Section):
@@ -81,6 +125,44 @@ class Fallbacks(Section):
     uplink_lost: Fallback | None = Field(default=None, description="The DSO is not heard any more.")
     pcc_meter_lost: Fallback | None = Field(default=None, description="The meter that closes the loop is lost.")
     der_lost: DerLost | None = Field(default=None, description="A controlled device is lost.")
+    clock_lost: Fallback | None = Field(default=None, description="The clock of this computer is not synchronised.")
+
+
+Corner = tuple[float, float, float]
+
+
+class Capability(Section):
+    """Where a device can be in the plane of active and reactive power."""
+
+    rated_apparent_power: ApparentPower = Field(description="Apparent power it never exceeds, like 66kVA.")
+    shape: Literal["circle", "d"] | tuple[Corner, ...] = Field(
+        default="circle",
+        description="circle: only the apparent power limits (default); d: it gives active power only, and q_max holds; "
+        "or corners [[P, least Q, most Q], ...] in per unit, P rising.",
+    )
+    q_max: Share = Field(default="100%", validate_default=True, description="Of the apparent power, for shape d.")
+    q_at_night: bool = Field(default=True, description="Whether it gives reactive power without active power.")
+
+
+class DerControl(Section):
+    """How one device takes part in control."""
+
+    merit: float = Field(default=0.0, description="The lower, the sooner it is used; for allocation: merit.")
+    steps: tuple[Share, ...] | None = Field(
+        default=None, min_length=2, description="The only limits it knows, rising, like [0%, 30%, 60%, 100%]."
+    )
+    min_power: Share = Field(default="0%", validate_default=True, description="Below this it can only be off.")
+    ramp: RampLimits = Field(default=RampLimits(), description="How fast it may be moved, % of its own rated power.")
+    dead_time: Duration = Field(
+        default="500ms", validate_default=True, description="From a write until its power moves. Default 500ms."
+    )
+    capability: Capability | None = Field(default=None, description="Its active and reactive power together.")
+    priority: Literal["reactive", "active", "power_factor"] = Field(
+        default="reactive",
+        description="What is kept where it cannot give both: reactive (default), active power, or their ratio.",
+    )
+    soc_min: Share = Field(default="0%", validate_default=True, description="State of charge to which it is used.")
+    soc_max: Share = Field(default="100%", validate_default=True, description="State of charge to which it is charged.")
 
 
 def _sensible_period(seconds: float) -> float:
@@ -100,7 +182,17 @@ class Control(Section):
     period: Annotated[Duration, AfterValidator(_sensible_period)] = Field(
         default="200ms", validate_default=True, description="Period of the control loop, 50ms to 60s. Default 200ms."
     )
-    ramp: RampLimits = Field(default=RampLimits(), description="How fast active power may move.")
+    ramp: SiteRamp = Field(default=SiteRamp(), description="How fast active power may move.")
+    allocation: Literal["proportional", "merit", "soc"] = Field(
+        default="proportional",
+        description="How a total is shared: proportional to the ratings (default), in the order of merit, or so that "
+        "states of charge meet.",
+    )
+    der: dict[Name, DerControl] = Field(default={}, description="How single devices take part, by their id.")
+    nominal_voltage: Volts = Field(
+        default="230V", validate_default=True, description="Between phase and neutral at the PCC. Default 230V."
+    )
+    nominal_frequency: Literal[50, 60] = Field(default=50, description="Hz: 50 (default) or 60.")
     fallback: Fallbacks = Field(default=Fallbacks(), description="What happens when a part is lost.")
 
 

@@ -18,6 +18,10 @@ ADDRESS_PATTERN = r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$"
 
 _AMOUNT = re.compile(rf"{_NUMBER}\s*(?:(%|°C|A|V|Hz|s)|([kMG]?)(W|Wh|var|varh|VA))?")
 _POWER_AMOUNT = re.compile(rf"{_NUMBER}\s*(?:(%)|([kMG]?)(W))")
+_VALUE_AMOUNT = re.compile(rf"{_NUMBER}\s*(?:(%)|([kMG]?)(W|var))")
+_SHARE = re.compile(rf"{_NUMBER}\s*%")
+_VOLTS = re.compile(rf"{_NUMBER}\s*([kM]?)V")
+_APPARENT = re.compile(rf"{_NUMBER}\s*([kMG]?)VA")
 _RATE = re.compile(rf"{_NUMBER}\s*(?:(%)|([kMG]?)(W))\s*/\s*(s|min|h)")
 _SIZE = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_SIZES)})")
 
@@ -81,6 +85,41 @@ def parse_power_limit(given: object) -> Amount:
     return amount
 
 
+def parse_share(given: object) -> float:
+    """
+    A share from 0 % to 100 %.
+
+    >>> parse_share("30%")
+    0.3
+    """
+    match = _SHARE.fullmatch(given.strip()) if isinstance(given, str) else None
+    if match is None or not 0 <= float(match[1]) <= 100:
+        raise ValueError("should be a share from 0% to 100%")
+    return float(match[1]) / 100
+
+
+def parse_power_value(given: object) -> Amount:
+    """`50%` of the rated power, `-30kW` or `10kvar`; negative is consumption, or under-excited."""
+    match = _VALUE_AMOUNT.fullmatch(given.strip()) if isinstance(given, str) else None
+    if match is None:
+        raise ValueError("should be a share like 50%, a power like -30kW or a reactive power like 10kvar")
+    return _amount(match)
+
+
+def parse_volts(given: object) -> float:
+    match = _VOLTS.fullmatch(given.strip()) if isinstance(given, str) else None
+    if match is None or float(match[1]) <= 0:
+        raise ValueError("should be a voltage above 0, like 230V or 11.5kV")
+    return float(match[1]) * _PREFIXES[match[2]]
+
+
+def parse_apparent(given: object) -> float:
+    match = _APPARENT.fullmatch(given.strip()) if isinstance(given, str) else None
+    if match is None or float(match[1]) <= 0:
+        raise ValueError("should be an apparent power above 0, like 66kVA")
+    return float(match[1]) * _PREFIXES[match[2]]
+
+
 def parse_ramp(given: object) -> Amount | None:
     """
     Amount a second from `10%/min`, `1%/s` or `500W/s`; None is unlimited.
@@ -134,6 +173,14 @@ Deadband = Annotated[
 ]
 PowerLimit = Annotated[
     Amount, BeforeValidator(parse_power_limit), WithJsonSchema(_text(rf"^{_PLAIN}(%|[kMG]?W)$", "50%"))
+]
+PowerValue = Annotated[
+    Amount, BeforeValidator(parse_power_value), WithJsonSchema(_text(rf"^[+-]?{_PLAIN}(%|[kMG]?(W|var))$", "-30kW"))
+]
+Share = Annotated[float, BeforeValidator(parse_share), WithJsonSchema(_text(rf"^{_PLAIN}%$", "30%"))]
+Volts = Annotated[float, BeforeValidator(parse_volts), WithJsonSchema(_text(rf"^{_PLAIN}[kM]?V$", "230V"))]
+ApparentPower = Annotated[
+    float, BeforeValidator(parse_apparent), WithJsonSchema(_text(rf"^{_PLAIN}[kMG]?VA$", "66kVA"))
 ]
 RampRate = Annotated[
     Amount | None,

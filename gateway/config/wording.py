@@ -18,8 +18,6 @@ _NOT_SERVED: Mapping[tuple[str, ...], tuple[str | bool, ...]] = {
     ("uplinks", "type"): ("iec104-server",),
     ("uplinks", "payload"): ("cim-xml", "sparkplug-b"),
     ("uplinks", "require_signature"): (True,),
-    ("control", "fallback", "uplink_lost", "active_power"): ("disconnect",),
-    ("control", "fallback", "pcc_meter_lost", "active_power"): ("disconnect",),
 }
 """Values of the contract that this version refuses, by the keys that lead to them."""
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from gateway.control.capability import LIMIT, REACTIVE_SETPOINT, SETPOINT, DerNow
-from gateway.control.functions import ACTIVE, BY_NAME, Function
-from gateway.control.plant import Authority, Plant
+from gateway.characteristic import Curve, Droop
+from gateway.control.capability import CONNECT, POWER_FACTOR_SETPOINT, DerNow, View
+from gateway.control.demand import values_of
+from gateway.control.functions import ACTIVE, BY_NAME, CONNECTION, Function
+from gateway.control.functions.curve import PRESETS
+from gateway.control.functions.frequency_droop import PRESETS as DROOPS
+from gateway.control.plant import PLANT_TARGETS, Authority, Plant
+from gateway.control.situation import rating
 from gateway.model import Activation, Band
 
 TOO_OLD_S = 60.0
 """An order without a later start is void after this time (contract, section 4)."""
 OPEN_MAX = 1_000
 """Orders open at once; a DSO has a handful, and a journal on an SD card must stay small."""
-
-PLANT_TARGETS = ("pcc", "plant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +27,26 @@ class Refused:
     detail: str
 
 
-def judge(
-    activation: Activation,
-    *,
-    plant: Plant,
-    ders: Mapping[str, DerNow],
-    authority: Authority,
-    open_orders: int,
-    wall: float,
-) -> Refused | None:
-    """Why *activation* is refused, or None. *wall* is UTC seconds, *open_orders* how many are open already."""
+def resolved(activation: Activation) -> Activation | Refused:
+    """The order with what its preset stands for; refused where there is none of that name."""
+    if not activation.preset:
+        return activation
+    known: Mapping[str, Curve | Droop] = (
+        DROOPS if activation.function == "frequency_droop" else PRESETS.get(activation.function, {})
+    )
+    match known.get(activation.preset):
+        case Droop() as droop:
+            return replace(activation, droop=droop)
+        case Curve() as curve:
+            response_s = activation.response_s if activation.response_s is not None else curve.response_s
+            return replace(activation, curve=curve.points, response_s=response_s)
+    accepted = ", ".join(sorted(known)) or "none"
+    return Refused("malformed", f"preset is {activation.preset!r}; accepted for {activation.function} are {accepted}")
+
+
+def judge(activation: Activation, *, view: View, authority: Authority, open_orders: int) -> Refused | None:
+    """Why *activation* is refused, or None; *open_orders* is how many are open already."""
+    plant, ders, wall = view.plant, view.ders, view.snapshot.now.wall
     begins = activation.start if activation.start is not None else wall
     if activation.end is not None and activation.end <= wall:
         return Refused("expired", f"its end passed {wall - activation.end:.0f} s ago")
@@ -51,49 +64,77 @@ def judge(
     function = BY_NAME.get(activation.function)
     if function is None:
         return Refused("unsupported_function", f"found {activation.function!r}, accepted are {', '.join(BY_NAME)}")
-    if not _can(function, target, plant, ders):
-        return Refused("unsupported_function", f"nothing at {target!r} can be written for {function.name}")
+    unable = _unable(activation, function, view)
+    if unable is not None:
+        return Refused("unsupported_function", unable)
     rated = rating(target, plant, ders)
     if rated is None:
         return Refused("unsupported_function", f"the rated power of {target!r} is not known yet; try again")
-    value = in_power(activation, rated)
-    allowed = function.allowed(reach(function.quantity, target, plant, ders))
-    if not allowed.lo <= value <= allowed.hi:
-        unit = function.unit
-        found = f"found {activation.value:g} {activation.unit}"
-        found += f" = {value:g} {unit}" if activation.unit != unit else ""
-        return Refused("out_of_range", f"{found}, accepted is {allowed.lo:g} to {allowed.hi:g} {unit}")
+    band = reach(function.quantity, target, plant, ders)
+    for value in values_of(activation, rated):
+        wrong = function.check(activation, value, band)
+        if wrong is not None:
+            return Refused("out_of_range", wrong)
     if open_orders >= OPEN_MAX:
         return Refused("overloaded", f"{open_orders} orders are open; cancel some or let them end")
     return None
 
 
-def rating(target: str, plant: Plant, ders: Mapping[str, DerNow]) -> float | None:
-    """What 100 % is at a target, in W: the agreed capacity at `pcc` and `plant`, else the device's rated power."""
-    if target in PLANT_TARGETS:
-        return plant.rated_power_w
-    der = ders.get(target)
-    return der.rated_w if der else None
-
-
-def in_power(activation: Activation, rated: float) -> float:
-    """The value of an order in W or var."""
-    value = activation.value or 0.0
-    return value * rated / 100.0 if activation.unit == "%" else value
-
-
 def reach(quantity: str, target: str, plant: Plant, ders: Mapping[str, DerNow]) -> Band:
     """The range a target can be ordered into by rating; what it reaches now is for the meter to say."""
+    if quantity == CONNECTION:
+        return Band(0.0, 1.0)
     if target in PLANT_TARGETS:
         return Band(-plant.rated_power_w, plant.rated_power_w)
     der = ders[target]
     return der.active if quantity == ACTIVE else der.reactive
 
 
+def _unable(activation: Activation, function: Function, view: View) -> str | None:
+    """Why nothing at the target can do this; None: something can."""
+    target, ders, plant = activation.target, view.ders, view.plant
+    if not _can(function, target, plant, ders):
+        return f"nothing at {target!r} can be written for {function.name}"
+    if target in ders and ders[target].does(function.point):
+        return None
+    if (missing := _not_measured(function, target, view)) is not None:
+        return missing
+    latency_s = max((der.latency_s for der in plant.ders if target in {*PLANT_TARGETS, der.id}), default=0.0)
+    response_s = activation.droop.response_s if activation.droop else activation.response_s
+    if response_s is not None and response_s < latency_s:
+        return (
+            f"a response within {response_s:g} s was ordered, and through {target!r} a change shows after "
+            f"{latency_s:g} s at the earliest; order it at a device that does {function.name} by itself"
+        )
+    return None
+
+
+def _not_measured(function: Function, target: str, view: View) -> str | None:
+    """A quantity the function follows, and that no point of the site could ever give."""
+    plant, snapshot = view.plant, view.snapshot
+    places = {target} if target not in PLANT_TARGETS else set()
+    places |= {plant.pcc} if plant.pcc else set()
+    silent = any(der.id not in snapshot.nameplates for der in plant.ders)
+    for quantity in sorted(function.looks_at & {"voltage", "frequency"}):
+        where = places | {der.id for der in plant.ders} if quantity == "frequency" else places
+        named = any(
+            id_.partition(".")[0] in where and id_.partition(".")[2].startswith(quantity) for id_ in snapshot.points
+        )
+        if not named and not silent:
+            return f"{function.name} follows the {quantity}, which nothing at {', '.join(sorted(where))} measures"
+    return None
+
+
 def _can(function: Function, target: str, plant: Plant, ders: Mapping[str, DerNow]) -> bool:
-    names = (LIMIT, SETPOINT) if function.quantity == ACTIVE else (REACTIVE_SETPOINT,)
     if target in PLANT_TARGETS:
         # A device that has not been reached yet may still turn out to be able: then the meter has the last word.
         silent = any(der.id not in ders or not ders[der.id].points for der in plant.ders)
-        return silent or any(name in der.points for der in ders.values() for name in names)
-    return target in ders and any(name in ders[target].points for name in names)
+        return silent or any(der.can(function.quantity) for der in ders.values())
+    if target not in ders:
+        return False
+    der = ders[target]
+    if function.name == "set_power_factor" and POWER_FACTOR_SETPOINT in der.points:
+        return True
+    if function.name == "connect" and CONNECT not in der.points:
+        return der.can(ACTIVE)
+    return der.can(function.quantity) or der.does(function.point)

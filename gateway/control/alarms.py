@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.control.capability import DerNow
@@ -59,6 +59,13 @@ def overwriting(found: Sequence[Overwritten]) -> list[Event]:
         )
         for one in found
     ]
+
+
+def standing_in(before: Collection[str], now: Collection[str]) -> list[Event]:
+    """Events for fallbacks that have begun or ended."""
+    begun = [Event("fallback_begun", f"{name}: its fallback stands in") for name in sorted(set(now) - set(before))]
+    ended = [Event("fallback_ended", f"{name}: it is there again") for name in sorted(set(before) - set(now))]
+    return [*begun, *ended]
 
 
 def _told(value: Setting | None) -> str:

@@ -3,38 +3,88 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from gateway.control.functions import ACTIVE, REACTIVE
+from gateway.characteristic import DELEGATED
+from gateway.control.functions.base import ACTIVE, CONNECTION, REACTIVE
 from gateway.control.plant import Der, Plant
 from gateway.image import Snapshot
-from gateway.model import Band, Point, Quality
+from gateway.model import Band, Nameplate, Point, Quality
 
 LIMIT = "active_power_limit"
 SETPOINT = "active_power_setpoint"
 REACTIVE_SETPOINT = "reactive_power_setpoint"
-QUANTITY_OF = {LIMIT: ACTIVE, SETPOINT: ACTIVE, REACTIVE_SETPOINT: REACTIVE}
+POWER_FACTOR_SETPOINT = "power_factor_setpoint"
+CONNECT = "connect"
+QUANTITY_OF = {
+    LIMIT: ACTIVE,
+    SETPOINT: ACTIVE,
+    "volt_watt": ACTIVE,
+    "frequency_droop": ACTIVE,
+    REACTIVE_SETPOINT: REACTIVE,
+    "volt_var": REACTIVE,
+    "watt_var": REACTIVE,
+    POWER_FACTOR_SETPOINT: REACTIVE,
+    CONNECT: CONNECTION,
+}
 """Which quantity a writable point acts on, by its name."""
-_BY_QUANTITY = {ACTIVE: (LIMIT, SETPOINT), REACTIVE: (REACTIVE_SETPOINT,)}
+_BY_QUANTITY = {
+    ACTIVE: frozenset({LIMIT, SETPOINT}),
+    REACTIVE: frozenset({REACTIVE_SETPOINT}),
+    CONNECTION: frozenset({CONNECT, LIMIT, SETPOINT}),  # one that cannot be switched off gives nothing
+}
 
 _AWAY = frozenset({Quality.OFFLINE, Quality.STALE})
+
+SOC_RETURN = 2.0
+"""% of charge: a storage that was empty or full is used again only beyond this, so that it does not swing there."""
+BINDING_SHARE = 0.03
+"""Of the rated power: a device that gives this close to its limit is held back by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is remembered of the devices: sources' power when last not held back, in W, and storage empty or full."""
+
+    unlimited: Mapping[str, float] = field(default_factory=dict)
+    empty: frozenset[str] = frozenset()
+    full: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class DerNow:
-    """One controllable device at this moment; powers in W and var, None where not known."""
+    """
+    One controllable device at this moment; powers in W and var, None where not known.
+
+    `active` and `reactive` are what it can be ordered into by rating, `possible` what may be asked of it now (a storage
+    by its state of charge), `reachable` what it would give if asked: a source has no more than its sun or wind.
+    """
 
     id: str
+    der: Der
     rated_w: float
+    rated_va: float
     online: bool
     active: Band
+    possible: Band
+    reachable: Band
     reactive: Band
     points: dict[str, Point]
     active_power: float | None
     reactive_power: float | None
+    soc: float | None
+    energy_wh: float | None
+
+    @property
+    def is_storage(self) -> bool:
+        return self.active.lo < 0
 
     def can(self, quantity: str) -> bool:
-        return any(name in self.points for name in _BY_QUANTITY[quantity])
+        return not _BY_QUANTITY[quantity].isdisjoint(self.points)
+
+    def does(self, point: str | None) -> bool:
+        """Whether it follows a function by itself, through this point."""
+        return point in DELEGATED and point in self.points
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +96,36 @@ class View:
     snapshot: Snapshot
 
 
-def ders_now(plant: Plant, snapshot: Snapshot) -> dict[str, DerNow]:
+def ders_now(plant: Plant, known: Known, snapshot: Snapshot) -> dict[str, DerNow]:
     """Every controllable device whose rating is known; the others cannot be given a share of anything."""
-    found = (_der_now(der, snapshot) for der in plant.ders)
+    found = (_der_now(der, known, snapshot) for der in plant.ders)
     return {der.id: der for der in found if der is not None}
 
 
-def _der_now(der: Der, snapshot: Snapshot) -> DerNow | None:
+def learn(known: Known, ders: Mapping[str, DerNow], limits: Mapping[str, float]) -> Known:
+    """
+    After one more look at the devices; *limits* is what stands in those that we limit, in W by device.
+    """
+    unlimited: dict[str, float] = {}
+    for id_, der in ders.items():
+        power = der.active_power
+        if power is not None and not der.is_storage:
+            held_back = id_ in limits and power >= limits[id_] - BINDING_SHARE * der.rated_w
+            unlimited[id_] = max(power, known.unlimited.get(id_, 0.0)) if held_back else power
+    empty = (id_ for id_, der in ders.items() if _empty(der, id_ in known.empty))
+    full = (id_ for id_, der in ders.items() if _full(der, id_ in known.full))
+    return Known(unlimited, frozenset(empty), frozenset(full))
+
+
+def _empty(der: DerNow, was: bool) -> bool:
+    return der.soc is not None and der.soc <= der.der.soc_min + (SOC_RETURN if was else 0.0)
+
+
+def _full(der: DerNow, was: bool) -> bool:
+    return der.soc is not None and der.soc >= der.der.soc_max - (SOC_RETURN if was else 0.0)
+
+
+def _der_now(der: Der, known: Known, snapshot: Snapshot) -> DerNow | None:
     nameplate = snapshot.nameplates.get(der.id)
     if nameplate is None:
         return None
@@ -61,22 +134,30 @@ def _der_now(der: Der, snapshot: Snapshot) -> DerNow | None:
         return None
     points = {point.name: point for point in nameplate.points if point.writable}
     reversible = der.role == "battery" and SETPOINT in points
-    reactive = nameplate.rated_reactive_power_var or rated
+    active = Band(-rated if reversible else 0.0, rated)
+    possible = active.narrow(lo=0.0 if der.id in known.full else None, hi=0.0 if der.id in known.empty else None)
+    rated_va = der.pq.rated_va if der.pq else nameplate.rated_reactive_power_var or rated
     return DerNow(
         id=der.id,
+        der=der,
         rated_w=rated,
-        online=_online(nameplate.points, snapshot),
-        active=Band(-rated if reversible else 0.0, rated),
-        reactive=Band(-reactive, reactive) if REACTIVE_SETPOINT in points else Band(0.0, 0.0),
+        rated_va=rated_va,
+        online=_online(nameplate, snapshot),
+        active=active,
+        possible=possible,
+        reachable=possible if reversible else active.narrow(hi=known.unlimited.get(der.id, rated)),
+        reactive=Band(-rated_va, rated_va) if REACTIVE_SETPOINT in points else Band(0.0, 0.0),
         points=points,
         active_power=snapshot.number(f"{der.id}.{ACTIVE}"),
         reactive_power=snapshot.number(f"{der.id}.{REACTIVE}"),
+        soc=snapshot.number(f"{der.id}.state_of_charge") if der.role == "battery" else None,
+        energy_wh=nameplate.rated_energy_wh,
     )
 
 
-def _online(points: Iterable[Point], snapshot: Snapshot) -> bool:
+def _online(nameplate: Nameplate, snapshot: Snapshot) -> bool:
     """A device is there when something it says is fresh; one that only takes orders is there until a write fails."""
-    readable = [point for point in points if point.readable]
+    readable: Iterable[Point] = [point for point in nameplate.points if point.readable]
     readings = (snapshot.readings.get(point.id) for point in readable)
     return not readable or any(reading is not None and reading.quality not in _AWAY for reading in readings)
 

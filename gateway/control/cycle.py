@@ -14,19 +14,18 @@ the journal has reached the serial of the tick that asked for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.control.alarms import Away, Event, Unreadable, count_unreadable, overwriting, watch
+from gateway.control.alarms import Away, Event, Unreadable, count_unreadable, overwriting, standing_in, watch
 from gateway.control.capability import View, ders_now
-from gateway.control.functions import ACTIVE, REACTIVE
+from gateway.control.fallback import Losses, evidence
 from gateway.control.intake import Intake
 from gateway.control.life import Lives
 from gateway.control.mirror import Mirror, mirror_of
-from gateway.control.pcc import Loop
 from gateway.control.plant import Plant
 from gateway.control.register import Orders, Register, Reply
-from gateway.control.steering import Steering, kept, steer
+from gateway.control.steering import Decision, Steering, kept, steer
 from gateway.control.writes import Held, Writes, plan_writes
 from gateway.image import Snapshot
 from gateway.model import Entry, Hold, Received, SetPoint
@@ -38,13 +37,15 @@ __all__ = ["Event", "Inputs", "Outcome", "Reply", "State", "resume", "tick"]
 class Inputs:
     """
     What a tick is given: `journaled` is the serial up to which everything is on disk, `heard` until when the
-    DSO of each uplink counts as heard, monotonic seconds.
+    DSO of each uplink counts as heard, monotonic seconds, None: not yet; `clock_lost_s` for how long the clock has
+    not been synchronised.
     """
 
     snapshot: Snapshot
     received: Sequence[Received] = ()
     journaled: int = 0
-    heard: Mapping[str, float] = field(default_factory=dict)
+    heard: Mapping[str, float | None] = field(default_factory=dict)
+    clock_lost_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +53,21 @@ class State:
     """What the controller remembers from tick to tick."""
 
     serial: int = 0
+    started: float | None = None
     mono: float | None = None
     orders: Orders = field(default_factory=Orders)
     writes: Writes = field(default_factory=Writes)
     away: Mapping[str, Away] = field(default_factory=dict)
     unreadable: Unreadable = field(default_factory=Unreadable)
-    steering: Steering = field(default_factory=lambda: Steering(loops={ACTIVE: Loop(), REACTIVE: Loop()}))
+    steering: Steering = field(default_factory=Steering)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What comes of a tick. `entries`, `holds` and `released` go to the journal, with `replies`, in one commit."""
+    """
+    What comes of a tick. `entries`, `holds` and `released` go to the journal, with `replies`, in one commit; so do the
+    names of the `fallbacks` that stand, None when they are those of before.
+    """
 
     serial: int
     replies: tuple[Reply, ...]
@@ -72,17 +77,21 @@ class Outcome:
     events: tuple[Event, ...]
     setpoints: tuple[SetPoint, ...]
     mirror: Mirror
+    decision: Decision = field(default_factory=lambda: Decision({}, {}))
+    fallbacks: frozenset[str] | None = None
 
     @property
     def durable(self) -> bool:
-        return bool(self.replies or self.entries or self.holds or self.released or self.events)
+        told = self.replies or self.entries or self.holds or self.released or self.events
+        return bool(told) or self.fallbacks is not None
 
 
-def resume(entries: Sequence[Entry], holds: Sequence[Hold]) -> State:
+def resume(entries: Sequence[Entry], holds: Sequence[Hold], fallbacks: Iterable[str] = ()) -> State:
     """The state after a restart: what the journal holds has been journaled, so it takes part at once."""
     return State(
         orders=Orders.of(entries),
         writes=Writes(held={hold.point: Held(hold, serial=0) for hold in holds}),
+        steering=Steering(losses=Losses(frozenset(fallbacks))),
     )
 
 
@@ -91,7 +100,8 @@ def tick(plant: Plant, state: State, inputs: Inputs) -> tuple[State, Outcome]:
     snapshot = inputs.snapshot
     now = snapshot.now
     serial = state.serial + 1
-    view = View(plant, ders_now(plant, snapshot), snapshot)
+    started = now.mono if state.started is None else state.started
+    view = View(plant, ders_now(plant, state.steering.known, snapshot), snapshot)
     register = Register(state.orders, serial=serial, wall=now.wall)
     intake = Intake(register, view)
     for received in inputs.received:
@@ -101,7 +111,8 @@ def tick(plant: Plant, state: State, inputs: Inputs) -> tuple[State, Outcome]:
     in_force = lives.engage(inputs.journaled)
 
     dt = 0.0 if state.mono is None else max(now.mono - state.mono, 0.0)
-    steering, decision = steer(plant, state.steering, in_force, view.ders, snapshot, inputs.heard, dt)
+    found = evidence(plant, snapshot, inputs.heard, inputs.clock_lost_s, started)
+    steering, decision = steer(plant, state.steering, in_force, view, found, dt)
     staying = kept(state.writes.held, decision, view.ders)
     written = plan_writes(
         state.writes, decision.wishes, staying, plant, snapshot, journaled=inputs.journaled, serial=serial
@@ -110,15 +121,18 @@ def tick(plant: Plant, state: State, inputs: Inputs) -> tuple[State, Outcome]:
 
     away, alarms = watch(plant, state.away, view.ders, now.mono)
     unreadable, complaints = count_unreadable(state.unreadable, intake.unreadable, now.mono)
-    mirror = mirror_of(decision, view.ders)
+    mirror = mirror_of(decision, view)
+    before = state.steering.losses.standing
     outcome = Outcome(
         serial=serial,
         replies=tuple(register.replies),
         entries=register.changed,
         holds=written.holds,
         released=written.released,
-        events=(*alarms, *overwriting(written.overwritten), *complaints),
+        events=(*alarms, *standing_in(before, decision.fallbacks), *overwriting(written.overwritten), *complaints),
         setpoints=written.setpoints,
         mirror=mirror,
+        decision=decision,
+        fallbacks=decision.fallbacks if decision.fallbacks != before else None,
     )
-    return State(serial, now.mono, register.orders, written.writes, away, unreadable, steering), outcome
+    return State(serial, started, now.mono, register.orders, written.writes, away, unreadable, steering), outcome

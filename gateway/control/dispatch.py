@@ -2,8 +2,9 @@
 From what the site must give in sum to what stands in each device.
 
 Under a limit, generators share what is left after storage does what it does by itself; only when generators at zero are
-not enough is storage curbed, and then never above what it gave when that began. Under a set-point, the devices that can
-be set fill the gap that the others leave, and those others are limited only to what could still be absorbed.
+not enough is storage curbed, and then never above what it gave when that began. Under a floor, storage gives what the
+generators leave missing, and never less than it gave by itself. Under a set-point, the devices that can be set fill the
+gap that the others leave, and those others are limited only to what could still be absorbed.
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from gateway.control.allocation import share
+from gateway.control.allocation import Direction, Unit, allocate
 from gateway.control.arbitration import Ruling
 from gateway.control.capability import LIMIT, REACTIVE_SETPOINT, SETPOINT, DerNow
+from gateway.control.plant import Strategy
+from gateway.control.pq import reactive_band, within
 from gateway.model import Band
 
 STEP_SHARE = 0.02
 """Of the rated power: a device that gives less than its share leaves the rest to the others, in steps of this size."""
+RETURN_SHARE = 0.02
+"""Of the storage's rated power: so much further must things be before storage that we took is left to itself again."""
 
 Desired = dict[str, float]
 """Point id → W or var. A point that is not in it is not spoken of."""
@@ -26,102 +31,177 @@ Desired = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """What all devices must give in sum: no more than `limit`, exactly `setpoint`; None makes no statement."""
+    """What all devices must give in sum: within `floor` and `limit`, exactly `setpoint`; None makes no statement."""
 
     limit: float | None = None
     setpoint: float | None = None
+    floor: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """The devices that take part, where each may be, how they share, and what each was given before."""
+
+    ders: Mapping[str, DerNow]
+    bands: Mapping[str, Band]
+    strategy: Strategy
+    before: Mapping[str, float]
+
+    def of(
+        self, total: float, ders: Mapping[str, DerNow], bands: Mapping[str, Band], direction: Direction
+    ) -> dict[str, float]:
+        """*total* shared among some of them, within bands."""
+        units = {id_: self._unit(der, bands[id_]) for id_, der in ders.items()}
+        return allocate(total, units, self.strategy, direction)
+
+    def _unit(self, der: DerNow, band: Band) -> Unit:
+        limited = SETPOINT not in der.points
+        steps = tuple(step * der.rated_w for step in der.der.steps) if der.der.steps and limited else None
+        return Unit(
+            band=band,
+            weight=der.rated_w,
+            merit=der.der.merit,
+            soc=None if der.soc is None else der.soc / 100.0,
+            energy_wh=der.energy_wh,
+            steps=steps,
+            min_power_w=der.der.min_power * der.rated_w,
+            previous=self.before.get(f"{der.id}.{LIMIT if limited else SETPOINT}") if steps else None,
+        )
 
 
 def dispatch_active(
-    total: Total, ders: Mapping[str, DerNow], rulings: Mapping[str, Ruling], curbed: Mapping[str, float]
+    total: Total,
+    ders: Mapping[str, DerNow],
+    rulings: Mapping[str, Ruling],
+    taken: Mapping[str, float],
+    strategy: Strategy,
+    before: Mapping[str, float],
 ) -> tuple[Desired, dict[str, float]]:
     """
-    Active power of every device that is online.
+    Active power of every device given, all of them online.
 
     Args:
         rulings: For each device, what its own orders leave of its band.
-        curbed: Storage that had to be curbed, and its power in W when that began; from the tick before.
+        taken: Storage that had to be moved, and its power in W when that began; from the tick before.
+        before: What was desired in the tick before.
 
     Returns:
-        The desired values, and the storage curbed now.
+        The desired values, and the storage that is moved now.
     """
-    usable = {id_: der for id_, der in ders.items() if der.online and (LIMIT in der.points or SETPOINT in der.points)}
-    bands = {id_: rulings[id_].band for id_ in usable}
+    usable = {id_: der for id_, der in ders.items() if LIMIT in der.points or SETPOINT in der.points}
+    bands = {id_: rulings[id_].band.narrow(der.possible.lo, der.possible.hi) for id_, der in usable.items()}
+    shares = Shares(usable, bands, strategy, before)
     if total.setpoint is not None:
-        return _to_setpoint(total.setpoint, usable, bands), {}
+        return _to_setpoint(total.setpoint, shares), {}
     desired: Desired = {}
-    now_curbed: dict[str, float] = {}
-    if total.limit is not None:
-        desired, now_curbed = _to_limit(total.limit, usable, bands, curbed)
+    now_taken: dict[str, float] = {}
+    if total.limit is not None or total.floor is not None:
+        desired, now_taken = _between(total, shares, taken)
     for id_, der in usable.items():
         ruling = rulings[id_]
-        if any(f"{id_}.{name}" in desired for name in (LIMIT, SETPOINT)) or not ruling.orders:
+        spoken = any(f"{id_}.{name}" in desired for name in (LIMIT, SETPOINT))
+        if spoken or (ruling.setpoint is None and ruling.ceiling is None and ruling.floor is None):
             continue
         if ruling.setpoint is not None:
-            desired |= _set(der, ruling.band.lo)
-        elif LIMIT in der.points:
+            desired |= _set(der, bands[id_].lo)
+        elif LIMIT in der.points and ruling.floor is None:
             desired[f"{id_}.{LIMIT}"] = ruling.band.hi
         else:
-            now_curbed[id_] = curbed.get(id_, _given(der))
-            desired |= _set(der, min(now_curbed[id_], ruling.band.hi))
-    return desired, now_curbed
+            now_taken[id_] = taken.get(id_, _given(der))
+            desired |= _set(der, bands[id_].clamp(now_taken[id_]))
+    return desired, now_taken
 
 
-def dispatch_reactive(setpoint: float | None, ders: Mapping[str, DerNow], rulings: Mapping[str, Ruling]) -> Desired:
-    """Reactive power of every device that is online, shared by rating."""
-    usable = {id_: der for id_, der in ders.items() if der.online and REACTIVE_SETPOINT in der.points}
+def dispatch_reactive(
+    setpoint: float | None, ders: Mapping[str, DerNow], rulings: Mapping[str, Ruling], active: Desired
+) -> Desired:
+    """
+    Reactive power of every device given, shared by rating; *active* is what they are to give of active power.
+
+    Where a device's priority is its active power, what that leaves it of reactive power is all that it is asked for.
+    """
+    usable = {id_: der for id_, der in ders.items() if REACTIVE_SETPOINT in der.points and not rulings[id_].handed}
+    bands = {id_: _reactive_room(der, rulings[id_].band, active) for id_, der in usable.items()}
     if setpoint is not None:
-        shares = _share(setpoint, usable, {id_: rulings[id_].band for id_ in usable})
+        units = {id_: Unit(band=bands[id_], weight=der.rated_w) for id_, der in usable.items()}
+        shares = allocate(setpoint, units, "proportional", "exactly")
     else:
-        shares = {id_: rulings[id_].band.lo for id_ in usable if rulings[id_].setpoint is not None}
+        shares = {id_: bands[id_].lo for id_ in usable if rulings[id_].setpoint is not None}
     return {f"{id_}.{REACTIVE_SETPOINT}": value for id_, value in shares.items()}
 
 
-def _to_limit(
-    limit: float, ders: Mapping[str, DerNow], bands: Mapping[str, Band], curbed: Mapping[str, float]
-) -> tuple[Desired, dict[str, float]]:
-    storage = {id_: der for id_, der in ders.items() if der.active.lo < 0}
-    sources = {id_: der for id_, der in ders.items() if id_ not in storage}
-    powers = {id_: curbed.get(id_, _given(der)) for id_, der in storage.items()}
-    lowest = sum(bands[id_].lo for id_ in sources)
+def within_ratings(active: Desired, reactive: Desired, ders: Mapping[str, DerNow]) -> tuple[Desired, Desired]:
+    """Both, where a device cannot give both at once: which one gives way is its priority."""
+    for id_, der in ders.items():
+        q = reactive.get(f"{id_}.{REACTIVE_SETPOINT}")
+        if q is None or der.der.pq is None:
+            continue
+        p = _expected(der, active)
+        new_p, new_q = within(der.der.pq, p, q, der.der.priority)
+        if new_p != p:
+            active = active | _set(der, new_p) if SETPOINT in der.points else active | {f"{id_}.{LIMIT}": new_p}
+        if new_q != q:
+            reactive = reactive | {f"{id_}.{REACTIVE_SETPOINT}": new_q}
+    return active, reactive
+
+
+def _between(total: Total, shares: Shares, taken: Mapping[str, float]) -> tuple[Desired, dict[str, float]]:
+    storage = {id_: der for id_, der in shares.ders.items() if der.is_storage}
+    sources = {id_: der for id_, der in shares.ders.items() if id_ not in storage}
+    powers = {id_: taken.get(id_, _given(der)) for id_, der in storage.items()}
+    by_itself = sum(powers.values())
+    further = RETURN_SHARE * sum(der.rated_w for id_, der in storage.items() if id_ in taken)
     desired: Desired = {}
-    if storage and (not sources or sum(powers.values()) > limit - lowest):
-        ceilings = {id_: bands[id_].narrow(hi=powers[id_]) for id_ in storage}
-        shares = _share(limit - lowest, storage, ceilings)
-        for id_, power in shares.items():
-            desired |= {f"{id_}.{LIMIT}": power} if LIMIT in storage[id_].points else _set(storage[id_], power)
-        now_curbed = powers
-        rest = limit - sum(shares.values())
+    now_taken: dict[str, float] = {}
+    stored = by_itself
+    given = sum(_given(der) for der in sources.values())
+    lowest = sum(shares.bands[id_].lo for id_ in sources)
+    if storage and total.floor is not None and by_itself < total.floor - given + further:
+        bounds = {id_: shares.bands[id_].narrow(lo=powers[id_]) for id_ in storage}
+        each = shares.of(total.floor - given, storage, bounds, "exactly")
+    elif storage and total.limit is not None and (not sources or by_itself > total.limit - lowest - further):
+        bounds = {id_: shares.bands[id_].narrow(hi=powers[id_]) for id_ in storage}
+        each = shares.of(total.limit - lowest, storage, bounds, "at_most")
     else:
-        now_curbed = {}
-        rest = limit - sum(powers.values())
-    for id_, power in _share_used(rest, sources, {id_: bands[id_] for id_ in sources}).items():
-        desired |= {f"{id_}.{LIMIT}": power} if LIMIT in sources[id_].points else _set(sources[id_], power)
-    return desired, now_curbed
+        each = {}
+    if each:
+        now_taken = powers
+        stored = sum(each.values())
+        for id_, power in each.items():
+            desired |= _set(storage[id_], power)
+    if total.limit is not None:
+        bands = {id_: shares.bands[id_] for id_ in sources}
+        for id_, power in _share_used(total.limit - stored, sources, bands, shares).items():
+            desired |= {f"{id_}.{LIMIT}": power} if LIMIT in sources[id_].points else _set(sources[id_], power)
+    return desired, now_taken
 
 
-def _to_setpoint(setpoint: float, ders: Mapping[str, DerNow], bands: Mapping[str, Band]) -> Desired:
-    settable = {id_: der for id_, der in ders.items() if SETPOINT in der.points}
-    limitable = {id_: der for id_, der in ders.items() if id_ not in settable}
+def _to_setpoint(setpoint: float, shares: Shares) -> Desired:
+    settable = {id_: der for id_, der in shares.ders.items() if SETPOINT in der.points}
+    limitable = {id_: der for id_, der in shares.ders.items() if id_ not in settable}
     given = sum(_given(der) for der in limitable.values())
     desired: Desired = {}
-    for id_, power in _share(setpoint - given, settable, {id_: bands[id_] for id_ in settable}).items():
+    for id_, power in shares.of(setpoint - given, settable, shares.bands, "exactly").items():
         desired |= _set(settable[id_], power)
-    absorbable = sum(bands[id_].lo for id_ in settable)
-    for id_, power in _share(setpoint - absorbable, limitable, {id_: bands[id_] for id_ in limitable}).items():
+    absorbable = sum(shares.bands[id_].lo for id_ in settable)
+    for id_, power in shares.of(setpoint - absorbable, limitable, shares.bands, "at_most").items():
         if not settable or power < limitable[id_].rated_w:
             desired[f"{id_}.{LIMIT}"] = power
     return desired
 
 
-def _share_used(total: float, ders: Mapping[str, DerNow], bands: Mapping[str, Band]) -> dict[str, float]:
+def _share_used(
+    total: float, ders: Mapping[str, DerNow], bands: Mapping[str, Band], shares: Shares
+) -> dict[str, float]:
     """
     Shares that nobody leaves unused: first what each can give by its present power, and a step more; then the rest.
     """
-    within = {id_: bands[id_].narrow(hi=_within_reach(der)) for id_, der in ders.items()}
-    first = _share(total, ders, within)
+    if any(der.der.steps or der.der.min_power for der in ders.values()):
+        return shares.of(total, ders, bands, "at_most")  # such devices move in steps of their own
+    near = {id_: bands[id_].narrow(hi=_within_reach(der)) for id_, der in ders.items()}
+    first = shares.of(total, ders, near, "at_most")
     beyond = {id_: Band(0.0, bands[id_].hi - value) for id_, value in first.items()}
-    second = _share(max(total - sum(first.values()), 0.0), ders, beyond)
+    second = shares.of(max(total - sum(first.values()), 0.0), ders, beyond, "at_most")
     return {id_: first[id_] + second[id_] for id_ in ders}
 
 
@@ -141,5 +221,16 @@ def _set(der: DerNow, power: float) -> Desired:
     return {f"{der.id}.{SETPOINT if SETPOINT in der.points else LIMIT}": power}
 
 
-def _share(total: float, ders: Mapping[str, DerNow], bands: Mapping[str, Band]) -> dict[str, float]:
-    return share(total, bands, {id_: der.rated_w for id_, der in ders.items()})
+def _expected(der: DerNow, active: Desired) -> float:
+    """The active power a device will give, as far as is known: what it is set to, or gives below its limit."""
+    if (setpoint := active.get(f"{der.id}.{SETPOINT}")) is not None:
+        return setpoint
+    limit = active.get(f"{der.id}.{LIMIT}")
+    return _given(der) if limit is None else min(_given(der), limit)
+
+
+def _reactive_room(der: DerNow, band: Band, active: Desired) -> Band:
+    if der.der.pq is None:
+        return band
+    room = reactive_band(der.der.pq, _expected(der, active) if der.der.priority == "active" else 0.0)
+    return band.narrow(room.lo, room.hi)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gateway.control.activation import is_open
-from gateway.control.admission import judge
+from gateway.control.admission import Refused, judge, resolved
 from gateway.control.capability import View
 from gateway.control.plant import Authority
 from gateway.control.proof import powers_of
@@ -64,18 +64,21 @@ class Intake:
                 entry, Status.REJECTED, code="not_authorised", detail="this id belongs to another uplink"
             )
             return
-        refused = judge(
-            activation,
-            plant=self._view.plant,
-            ders=self._view.ders,
-            authority=self._view.plant.authorities.get(received.uplink, Authority()),
-            open_orders=len(self._register.open) - 1,
-            wall=self._view.snapshot.now.wall,
-        )
-        if refused is not None:
-            self._register.say(entry, Status.REJECTED, code=refused.code, detail=refused.detail)
+        meant = self._judged(activation, received)
+        if isinstance(meant, Refused):
+            self._register.say(entry, Status.REJECTED, code=meant.code, detail=meant.detail)
             return
+        entry = replace(entry, activation=meant)
         self._register.say(entry, Status.ACCEPTED, powers=powers_of(entry, self._view))
+
+    def _judged(self, activation: Activation, received: Received) -> Activation | Refused:
+        """The order with its preset looked up, or why it is refused."""
+        meant = resolved(activation)
+        if isinstance(meant, Refused):
+            return meant
+        authority = self._view.plant.authorities.get(received.uplink, Authority())
+        refused = judge(meant, view=self._view, authority=authority, open_orders=len(self._register.open) - 1)
+        return refused or meant
 
     def _refuse_unread(self, received: Received, refusal: Refusal) -> None:
         if refusal.id is None:

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 from gateway.control import writes as writing
 from gateway.control.activation import in_force, starts_at
-from gateway.control.admission import PLANT_TARGETS, rating
-from gateway.control.capability import QUANTITY_OF, View
-from gateway.control.functions import BY_NAME, Function
-from gateway.control.proof import GRACE_S, Watch, obeys, powers_of, tolerance
+from gateway.control.arbitration import Order
+from gateway.control.capability import LIMIT, QUANTITY_OF, SETPOINT, View
+from gateway.control.functions import BY_NAME, CONNECTION
+from gateway.control.functions.base import ACTIVE
+from gateway.control.plant import PLANT_TARGETS
+from gateway.control.proof import GRACE_S, Watch, obeys, powers_of
 from gateway.control.reasons import why_deviating, why_not_written
 from gateway.control.register import Register, Tracked
 from gateway.control.steering import Decision
@@ -76,7 +78,9 @@ class Lives:
             activation = tracked.entry.activation
             if activation is None:
                 continue
-            place = (tracked.entry.uplink, activation.issuer, activation.target, activation.function)
+            function = BY_NAME.get(activation.function)
+            room = function.room if function else activation.function
+            place = (tracked.entry.uplink, activation.issuer, activation.target, room)
             older = newest.get(place)
             if older is not None:
                 self._register.say(
@@ -106,47 +110,56 @@ class Lives:
     def prove(self, in_force_now: Sequence[Entry], decision: Decision, writes: Writes) -> None:
         """Acknowledge what was written, and what the meter shows."""
         wishes = _by_target(decision.wishes)
+        orders = {order.source: order for ruling in decision.rulings.values() for order in ruling.orders}
         for entry in in_force_now:
             tracked = self._register.open_one(entry)
-            function = BY_NAME.get(entry.activation.function) if entry.activation else None
-            if tracked is not None and entry.activation is not None and function is not None:
-                served = wishes.get((entry.activation.target, function.quantity), {})
-                self._prove(tracked, entry.activation, function, decision, served, writes)
+            order = orders.get(entry.id)
+            if tracked is None or entry.activation is None:
+                continue
+            if order is None:  # let go while something is lost
+                continue
+            served = wishes.get((order.target, order.function.quantity), {})
+            if order.setting is not None:
+                served = {point: wish for point, wish in served.items() if wish.cause == order.source}
+            self._prove(tracked, entry.activation, order, decision, served, writes)
 
     def _prove(
         self,
         tracked: Tracked,
         activation: Activation,
-        function: Function,
+        order: Order,
         decision: Decision,
         wishes: Mapping[str, Wish],
         writes: Writes,
     ) -> None:
         entry, now = tracked.entry, self._now.mono
         engaged = tracked.engaged_mono if tracked.engaged_mono is not None else now
-        powers = powers_of(entry, self._view, decision.rulings)
+        powers = powers_of(entry, self._view, decision)
+        ok = obeys(order, activation, self._view)
         if entry.status is Status.ACCEPTED:
-            points = self._view.snapshot.points
-            if not wishes or not all(
-                writing.confirmed(points[id_], wish, engaged, self._view.snapshot) for id_, wish in wishes.items()
-            ):
+            if not self._written(order, wishes, engaged, ok=ok):
                 return
             entry = self._register.say(entry, Status.STARTED, powers=powers)
-        rated = rating(activation.target, self._view.plant, self._view.ders)
-        if rated is None or powers.requested is None:
+        if ok is None and tracked.watch == Watch() and now - engaged < GRACE_S:
             return
-        if powers.measured is None and tracked.watch == Watch() and now - engaged < GRACE_S:
-            return
-        ok = obeys(function, powers.measured, powers.requested, tolerance(activation, rated))
         watch = tracked.watch.look(ok, now)
         self._register.note(replace(tracked, entry=entry, watch=watch))
         if entry.status is not Status.EFFECTIVE and watch.settled(now, activation.settle):
             self._register.say(entry, Status.EFFECTIVE, powers=powers)
         elif entry.status is Status.EFFECTIVE and watch.strayed(now):
-            code, detail = why_deviating(
-                activation, function, powers, wishes, writes, self._view.plant, self._view.ders, self._view.snapshot
-            )
+            code, detail = why_deviating(activation, order, decision, powers, wishes, writes, self._view)
             self._register.say(entry, Status.DEVIATING, powers=powers, code=code, detail=detail)
+
+    def _written(self, order: Order, wishes: Mapping[str, Wish], engaged: float, *, ok: bool | None) -> bool:
+        """Every device's write was read back; or nothing has to be written for it now, and devices are there."""
+        snapshot = self._view.snapshot
+        if wishes:
+            points = snapshot.points
+            return all(writing.confirmed(points[id_], wish, engaged, snapshot) for id_, wish in wishes.items())
+        devices = [der for id_, der in self._view.ders.items() if order.target in {*PLANT_TARGETS, id_}]
+        there = any(der.online and der.can(order.function.quantity) for der in devices)
+        # A ceiling is always written, in case it comes to bind; a floor and what says nothing need a write only then.
+        return there and bool(ok) and order.statement.hi is None
 
 
 def _seniority(tracked: Tracked) -> tuple[float, float, int]:
@@ -167,4 +180,6 @@ def _by_target(wishes: Mapping[str, Wish]) -> dict[tuple[str, str], dict[str, Wi
         device, _, name = id_.partition(".")
         for target in (*PLANT_TARGETS, device):
             served.setdefault((target, QUANTITY_OF[name]), {})[id_] = wish
+            if QUANTITY_OF[name] == ACTIVE and name in {LIMIT, SETPOINT} and wish.value == 0.0:
+                served.setdefault((target, CONNECTION), {}).setdefault(id_, wish)  # one without a switch gives nothing
     return served

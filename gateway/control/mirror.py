@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from gateway.control.capability import DerNow
-from gateway.control.functions import ACTIVE, REACTIVE
+from gateway.control.arbitration import Order, Ruling, level_of
+from gateway.control.capability import DerNow, View
+from gateway.control.functions import ACTIVE, CONNECTION, REACTIVE
 from gateway.control.functions.base import UNITS
+from gateway.control.proof import TOLERANCE_SHARE, effect, reserved
+from gateway.control.situation import rating, reachable
 from gateway.control.steering import Decision
+from gateway.model import Band
 
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """One quantity at one target; `value` in `unit`, `expires` UTC seconds, None: until cancelled."""
+    """
+    One quantity at one target; `value` in `unit`, None while nothing is said; `expires` UTC seconds, None: until
+    cancelled. `execution`: whether the tick does it, or a device by itself. `limited_by` is the order, or capability,
+    that keeps the one in force from having its way; `by` the level of the arbitration that decided.
+    """
 
     target: str
     quantity: str
     function: str
-    value: float
+    value: float | None
     unit: str
     source: str
     kind: str
     priority: int
     expires: float | None
     limited_by: str | None
+    execution: Literal["local", "device"] = "local"
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Headroom:
-    """How far the devices that are online could still move, in W and var; None where their power is not known."""
+    """
+    How far the devices that are online could still move, in W and var; None where their power is not known.
+
+    A source that is not held back gives all it has: upwards it has no room. What one that is held back could give is
+    what it gave when that began.
+    """
 
     p_up: float | None = None
     p_down: float | None = None
@@ -38,40 +54,89 @@ class Headroom:
 
 
 @dataclass(frozen=True, slots=True)
+class Reserved:
+    """Headroom that was ordered to be free, in W, and whether it is."""
+
+    up_w: float
+    down_w: float
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Mirror:
+    """`active` and `reactive` are where the power of all devices in sum could be now, in W and var."""
+
     quantities: tuple[InForce, ...] = ()
     headroom: Headroom = Headroom()
+    active: Band | None = None
+    reactive: Band | None = None
+    reserve: Reserved | None = None
 
 
-def mirror_of(decision: Decision, ders: Mapping[str, DerNow]) -> Mirror:
+def mirror_of(decision: Decision, view: View) -> Mirror:
     """What a DSO may see of a decision."""
+    ders = view.ders
     quantities = []
     for (target, quantity), ruling in decision.rulings.items():
         order = ruling.deciding
         if order is None:
             continue
-        value = ruling.band.lo if ruling.setpoint else ruling.band.hi
-        limited = value != order.value
+        wanted, limited = order.statement, None
+        if quantity != CONNECTION and order.setting is None:
+            wish = wanted.lo if order.is_setpoint else wanted.hi if wanted.hi is not None else wanted.lo
+            limited = _limiting(ruling, order) if wish is not None and ruling.value != wish else None
         quantities.append(
             InForce(
                 target=target,
                 quantity=quantity,
                 function=order.function.name,
-                value=value,
+                value=order.requested if order.setting is not None else ruling.value,
                 unit=UNITS[quantity],
                 source=order.source,
                 kind=order.kind.value,
-                priority=int(-order.rank[2]),
+                priority=order.priority,
                 expires=order.expires,
-                limited_by=(ruling.limit.source if ruling.limit else "capability") if limited else None,
+                limited_by=limited,
+                execution="device" if order.setting is not None else "local",
+                by=level_of(order.function),
             )
         )
-    return Mirror(tuple(quantities), _headroom(ders))
+    active = _sum([der.reachable for der in ders.values() if der.online and der.can(ACTIVE)])
+    reactive = _sum([der.reactive for der in ders.values() if der.online and der.can(REACTIVE)])
+    return Mirror(tuple(quantities), _headroom(ders), active, reactive, _reserve(decision, view))
+
+
+def _limiting(ruling: Ruling, order: Order) -> str:
+    """Who keeps an order from having its way."""
+    for other in (ruling.ceiling, ruling.floor):
+        if other is not None and other is not order:
+            return other.source
+    return "capability"
+
+
+def _reserve(decision: Decision, view: View) -> Reserved | None:
+    """The reserves of all orders together; each one has to be free for itself."""
+    orders = [order for ruling in decision.rulings.values() for order in ruling.orders if order.reserve is not None]
+    if not orders:
+        return None
+    up, down, kept = 0.0, 0.0, True
+    for order in orders:
+        power = effect(order.function, order.target, view)
+        if order.reserve is not None:
+            up, down = up + order.reserve.up_w, down + order.reserve.down_w
+            could = reachable(order.target, view.ders)
+            rated = rating(order.target, view.plant, view.ders) or 0.0
+            kept = kept and power is not None and reserved(order.reserve, power, could, TOLERANCE_SHARE * rated)
+    return Reserved(up, down, kept)
+
+
+def _sum(bands: Sequence[Band]) -> Band:
+    return Band(sum(band.lo for band in bands), sum(band.hi for band in bands))
 
 
 def _headroom(ders: Mapping[str, DerNow]) -> Headroom:
     online = [der for der in ders.values() if der.online]
-    active = [(der.active, der.active_power) for der in online if der.can(ACTIVE)]
+    active = [(der.reachable, der.active_power) for der in online if der.can(ACTIVE)]
     reactive = [(der.reactive, der.reactive_power) for der in online if der.can(REACTIVE)]
     p_up = p_down = q_up = q_down = 0.0
     for band, power in active:

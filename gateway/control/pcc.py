@@ -86,16 +86,19 @@ def required(loop: Loop, goal: float, *, closed: bool) -> float:
     return goal + loop.load + loop.trim if closed else goal + min(loop.load, 0.0)
 
 
-def correct(loop: Loop, error: float, dt: float, rated: float, *, one_sided: bool) -> Loop:
+def correct(
+    loop: Loop, error: float, dt: float, rated: float, *, least: float | None = None, most: float | None = None
+) -> Loop:
     """
     Move the trim by *error* (goal minus measured) while the devices do what they were asked for.
 
-    One-sided, for a limit: the trim only takes away, and gives back no more than that.
+    `most` 0 is for a limit, `least` 0 for a floor: the trim only takes away, or adds, and gives back no more than that.
     """
     if loop.asked is None or abs(loop.given - loop.asked) > FOLLOWING_SHARE * rated:
         return loop
     bound = TRIM_MAX_SHARE * rated
-    trim = min(max(loop.trim + TRIM_RATE_PER_S * error * dt, -bound), 0.0 if one_sided else bound)
+    lowest, highest = -bound if least is None else least, bound if most is None else most
+    trim = min(max(loop.trim + TRIM_RATE_PER_S * error * dt, lowest), highest)
     return replace(loop, trim=trim)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gateway.control.activation import NO_POWERS, Powers
-from gateway.control.admission import in_power, rating
-from gateway.control.arbitration import Ruling
-from gateway.control.capability import View
-from gateway.control.functions import BY_NAME, Function
-from gateway.control.plant import Plant
-from gateway.image import Snapshot
-from gateway.model import Activation, Entry
+from gateway.control.arbitration import Order
+from gateway.control.capability import CONNECT, View
+from gateway.control.demand import ordered
+from gateway.control.functions import BY_NAME, CONNECTION, Function
+from gateway.control.functions.statement import met
+from gateway.control.plant import PLANT_TARGETS
+from gateway.control.situation import measured, rating, reachable
+from gateway.control.steering import Decision
+from gateway.model import Activation, Band, Entry, Reserve
 
 DEVIATES_AFTER_S = 2.0
 """Outside the tolerance for so long: longer than a meter's update, within the 5 s in which a DSO must hear of it."""
@@ -42,16 +43,6 @@ class Watch:
         return self.outside is not None and now - self.outside >= DEVIATES_AFTER_S
 
 
-def measured(target: str, quantity: str, plant: Plant, snapshot: Snapshot) -> float | None:
-    """The power at a target in W or var: the meter's for `pcc`, the devices' own otherwise; None when not known."""
-    if target == "pcc":
-        return snapshot.number(f"{plant.pcc}.{quantity}")
-    if target == "plant":
-        values = [snapshot.number(f"{der.id}.{quantity}") for der in plant.ders]
-        return None if None in values or not values else sum(value for value in values if value is not None)
-    return snapshot.number(f"{target}.{quantity}")
-
-
 def tolerance(activation: Activation, rated: float) -> float:
     """In W or var."""
     if activation.tolerance is None:
@@ -59,28 +50,79 @@ def tolerance(activation: Activation, rated: float) -> float:
     return activation.tolerance * rated / 100.0 if activation.tolerance_unit == "%" else activation.tolerance
 
 
-def obeys(function: Function, power: float | None, wanted: float, allowed: float) -> bool | None:
-    """Whether the measured power obeys; None when it is not known."""
-    return None if power is None else function.met(power, wanted, allowed)
+def obeys(order: Order, activation: Activation, view: View) -> bool | None:
+    """Whether what is measured obeys an order now; None when it is not known."""
+    rated = rating(order.target, view.plant, view.ders)
+    power = effect(order.function, order.target, view)
+    if rated is None or power is None:
+        return None
+    allowed = tolerance(activation, rated)
+    if order.function.quantity == CONNECTION:
+        return _switched(order, power, allowed, view)
+    if order.reserve is not None:
+        return reserved(order.reserve, power, reachable(order.target, view.ders), allowed)
+    return met(order.wanted, power, allowed)
 
 
-def powers_of(entry: Entry, view: View, rulings: Mapping[tuple[str, str], Ruling] | None = None) -> Powers:
-    """What an acknowledgement of an order says now; without rulings, `applied` stays what was said last."""
+def reserved(reserve: Reserve, power: float, could: Band, allowed: float) -> bool:
+    """Whether the headroom is free."""
+    return could.hi - power >= reserve.up_w - allowed and power - could.lo >= reserve.down_w - allowed
+
+
+def effect(function: Function, target: str, view: View) -> float | None:
+    """The measured power by which an order is judged, in W or var."""
+    if function.quantity == CONNECTION:  # devices that are off the grid leave the load at the PCC as it is
+        return measured("plant" if target == "pcc" else target, "active_power", view.plant, view.snapshot)
+    if target == "pcc" and function.name == "reserve":
+        return measured("plant", function.quantity, view.plant, view.snapshot)
+    return measured(target, function.quantity, view.plant, view.snapshot)
+
+
+def powers_of(entry: Entry, view: View, decision: Decision | None = None) -> Powers:
+    """What an acknowledgement of an order says now; without a decision, `applied` stays what was said last."""
     activation = entry.activation
     function = BY_NAME.get(activation.function) if activation else None
     rated = rating(activation.target, view.plant, view.ders) if activation else None
     if activation is None or function is None or rated is None:
-        return replace(NO_POWERS, unit=function.unit) if function else NO_POWERS
-    applied = None
-    if rulings is not None:
-        ruling = rulings.get((activation.target, function.quantity))
-        if ruling is not None and ruling.orders:
-            applied = ruling.band.hi if function.is_limit else ruling.band.lo
-    elif entry.last is not None:
-        applied = entry.last.applied
+        return replace(NO_POWERS, unit=_unit(function)) if function else NO_POWERS
+    order = decision.order(entry.id) if decision is not None else None
+    if order is not None:
+        wanted = order.requested
+    elif function.units:
+        goal = ordered(activation, rated, view.snapshot.now.wall)
+        wanted = None if goal is None else function.sign * goal
+    else:
+        wanted = entry.last.requested if entry.last is not None else None
+    applied = entry.last.applied if entry.last is not None else None
+    if decision is not None:
+        applied = _applied(decision, activation.target, function, order)
     return Powers(
-        requested=in_power(activation, rated),
+        requested=wanted,
         applied=applied,
-        measured=measured(activation.target, function.quantity, view.plant, view.snapshot),
-        unit=function.unit,
+        measured=effect(function, activation.target, view),
+        unit=_unit(function),
     )
+
+
+def _unit(function: Function) -> str:
+    return function.unit or "W"
+
+
+def _applied(decision: Decision, target: str, function: Function, order: Order | None) -> float | None:
+    """Where the band of its target is on the side an order speaks of."""
+    ruling = decision.rulings.get((target, function.quantity))
+    if ruling is None or not ruling.orders or function.quantity == CONNECTION or order is None:
+        return None
+    if order.setting is not None:
+        return order.requested if not ruling.handed or ruling.handed is order else None
+    if order.statement.hi is not None:
+        return ruling.band.hi if order.function.is_limit else ruling.band.lo
+    return ruling.band.lo if order.statement.lo is not None else None
+
+
+def _switched(order: Order, power: float, allowed: float, view: View) -> bool:
+    targets = [der for id_, der in view.ders.items() if order.target in {*PLANT_TARGETS, id_}]
+    if order.wanted.hi == 0.0:
+        return abs(power) <= allowed
+    states = [view.snapshot.number(f"{der.id}.{CONNECT}") for der in targets if CONNECT in der.points]
+    return all(state is None or state >= 1.0 for state in states)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.control.activation import Powers
-from gateway.control.admission import PLANT_TARGETS
-from gateway.control.capability import QUANTITY_OF, DerNow
-from gateway.control.functions import BY_NAME, Function
-from gateway.control.plant import Plant
+from gateway.control.arbitration import Order, Ruling
+from gateway.control.capability import QUANTITY_OF, View
+from gateway.control.functions import BY_NAME
+from gateway.control.plant import PLANT_TARGETS, Plant
+from gateway.control.steering import Decision
 from gateway.control.writes import Wish, Writes, failed
 from gateway.image import Snapshot
 from gateway.model import Activation
@@ -33,19 +34,19 @@ def why_not_written(activation: Activation, plant: Plant, snapshot: Snapshot) ->
 
 def why_deviating(
     activation: Activation,
-    function: Function,
+    order: Order,
+    decision: Decision,
     powers: Powers,
     wishes: Mapping[str, Wish],
     writes: Writes,
-    plant: Plant,
-    ders: Mapping[str, DerNow],
-    snapshot: Snapshot,
+    view: View,
 ) -> tuple[str, str]:
     """Code and detail of an order whose effect is not measured any more; the detail has what is reached instead."""
+    plant, ders, snapshot = view.plant, view.ders, view.snapshot
     if powers.measured is None:
         return "device_offline", f"the power at {activation.target} is not known"
     away = [id_ for id_ in _devices(activation, plant) if id_ not in ders or not ders[id_].online]
-    reached = f"{powers.measured:g} {function.unit} is reached"
+    reached = f"{powers.measured:g} {powers.unit} is reached"
     if away:
         return "device_offline", f"{', '.join(away)} does not answer; {reached}"
     errors = [f"{id_}: {error}" for id_ in wishes if (error := failed(id_, snapshot))]
@@ -54,9 +55,21 @@ def why_deviating(
     foreign = sorted(set(writes.foreign) & set(wishes))
     if foreign:
         return "overridden", f"another value than ours was found in {', '.join(foreign)}; {reached}"
-    if powers.applied is not None and powers.applied != powers.requested and not function.is_limit:
-        return "overridden", f"another order leaves {powers.applied:g} {function.unit}; {reached}"
+    if (winner := _winner(order, decision.rulings[order.target, order.function.quantity])) is not None:
+        return "overridden", f"{winner.source} ({winner.kind}) decides; {reached}"
     return "resource_short", reached
+
+
+def _winner(order: Order, ruling: Ruling) -> Order | None:
+    """The order that keeps a set-point from having its way; None: no other does."""
+    if order.function.is_limit:
+        return None
+    in_force = ruling.handed or ruling.setpoint
+    if in_force is not None and in_force is not order:
+        return in_force
+    if order.wanted.lo is None or order.setting is not None or ruling.band.lo == order.statement.lo:
+        return None
+    return ruling.ceiling if ruling.band.hi < order.wanted.lo else ruling.floor
 
 
 def _devices(activation: Activation, plant: Plant) -> list[str]:

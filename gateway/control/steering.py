@@ -5,77 +5,108 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.control import pcc
-from gateway.control.admission import PLANT_TARGETS, in_power, rating, reach
-from gateway.control.arbitration import Order, Ruling, rank_of, rule
-from gateway.control.capability import QUANTITY_OF, DerNow
-from gateway.control.dispatch import Total, dispatch_active, dispatch_reactive
-from gateway.control.fallback import fallbacks
-from gateway.control.functions import ACTIVE, BY_NAME, REACTIVE
+from gateway.control import easing, pcc
+from gateway.control.admission import reach
+from gateway.control.arbitration import Order, Ruling, rule
+from gateway.control.capability import CONNECT, LIMIT, QUANTITY_OF, SETPOINT, DerNow, Known, View, from_point, learn
+from gateway.control.demand import Standing, StandingKey, orders_of
+from gateway.control.dispatch import Desired, Total, dispatch_active, dispatch_reactive, within_ratings
+from gateway.control.fallback import Evidence, Losses, losses, stand_in
+from gateway.control.functions import ACTIVE, CONNECTION, REACTIVE
 from gateway.control.functions.ramp import toward
 from gateway.control.pcc import Loop, Sample
-from gateway.control.plant import Plant
-from gateway.control.proof import measured
-from gateway.control.writes import Wish
+from gateway.control.plant import PLANT_TARGETS, Plant
+from gateway.control.situation import Situations
+from gateway.control.writes import Held, Wish
 from gateway.image import Snapshot
-from gateway.model import Activation, Band, Entry, Ramp
+from gateway.model import Entry
 
-_RampKey = tuple[str, str, str]
-"""Issuer, target, function: a newer order goes on from where the older one stood."""
+QUANTITIES = (ACTIVE, REACTIVE, CONNECTION)
+Rulings = Mapping[tuple[str, str], Ruling]
+"""By target and quantity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Steering:
-    """What steering remembers: a loop a quantity, where each ramp stands (W or var), and the storage that is curbed."""
+    """What steering remembers from tick to tick."""
 
-    loops: Mapping[str, Loop] = field(default_factory=dict)
-    ramps: Mapping[_RampKey, float] = field(default_factory=dict)
-    curbed: Mapping[str, float] = field(default_factory=dict)
+    loops: Mapping[str, Loop] = field(default_factory=lambda: {ACTIVE: Loop(), REACTIVE: Loop()})
+    standing: Mapping[StandingKey, Standing] = field(default_factory=dict)
+    taken: Mapping[str, float] = field(default_factory=dict)
+    known: Known = field(default_factory=Known)
+    losses: Losses = field(default_factory=Losses)
+    rising: Mapping[str, easing.Rising] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
+    off: frozenset[str] = frozenset()
+    desired: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The rulings by (target, quantity), and the wishes by point id."""
+    """The rulings, the wishes by point id, and what the devices must give in sum, by quantity."""
 
-    rulings: Mapping[tuple[str, str], Ruling]
+    rulings: Rulings
     wishes: Mapping[str, Wish]
+    totals: Mapping[str, Total] = field(default_factory=dict)
+    fallbacks: frozenset[str] = frozenset()
+
+    def order(self, source: str) -> Order | None:
+        """What an activation in force says now."""
+        return next((one for ruling in self.rulings.values() for one in ruling.orders if one.source == source), None)
 
 
 def steer(
-    plant: Plant,
-    steering: Steering,
-    in_force: Sequence[Entry],
-    ders: Mapping[str, DerNow],
-    snapshot: Snapshot,
-    heard: Mapping[str, float],
-    dt: float,
+    plant: Plant, steering: Steering, in_force: Sequence[Entry], view: View, evidence: Evidence, dt: float
 ) -> tuple[Steering, Decision]:
-    """One step of steering; *dt* is the time since the last one in seconds, *heard* when each DSO was last heard."""
-    orders, ramps = _orders(plant, steering.ramps, in_force, ders, snapshot, dt)
-    standing_in, released = fallbacks(plant, snapshot, heard)
-    orders = [order for order in orders if order.function.quantity not in released] + standing_in
-    rulings = _rulings(plant, orders, ders)
+    """One step of steering; *dt* is the time since the last one in seconds."""
+    ders, snapshot = view.ders, view.snapshot
+    situations = Situations(view, dt)
+    ordered, standing = orders_of(plant, steering.standing, in_force, ders, situations)
+    lost = losses(plant, steering.losses, evidence)
+    now_lost, standing_in, released, replaced = stand_in(plant, steering.losses, lost, snapshot, dt)
+    orders = [
+        order
+        for order in ordered
+        if order.function.quantity not in released
+        and not (order.function.quantity in replaced and not order.function.is_limit)
+    ]
+    rising = easing.rise(steering.rising, plant, ders, dt)
+    rulings = _rulings(plant, [*orders, *standing_in], ders)
+    rising = easing.begin(rising, steering.limits, steering.off, rulings, plant)
+    limits = easing.standing_limits(rulings)
+    if rising:
+        rulings = _rulings(plant, [*orders, *standing_in, *easing.ceilings(rising)], ders)
+
     loops: dict[str, Loop] = {}
     totals: dict[str, Total] = {}
     for quantity in (ACTIVE, REACTIVE):
         loop = _observe(plant, steering.loops[quantity], quantity, ders, snapshot)
         loops[quantity], totals[quantity] = _close(plant, loop, quantity, rulings, snapshot, dt)
-    device_rulings = {id_: rulings[id_, ACTIVE] for id_ in ders}
-    active, curbed = dispatch_active(totals[ACTIVE], ders, device_rulings, steering.curbed)
-    reactive = dispatch_reactive(totals[REACTIVE].setpoint, ders, {id_: rulings[id_, REACTIVE] for id_ in ders})
-    wishes = {point: Wish(power, _cause(rulings, point, ACTIVE)) for point, power in active.items()}
-    wishes |= {point: Wish(power, _cause(rulings, point, REACTIVE)) for point, power in reactive.items()}
-    return Steering(loops, ramps, curbed), Decision(rulings, wishes)
+    off = frozenset(id_ for id_ in ders if easing.is_off(id_, rulings))
+    on = {id_: der for id_, der in ders.items() if der.online and id_ not in off}
+    active, taken = dispatch_active(
+        totals[ACTIVE], on, {id_: rulings[id_, ACTIVE] for id_ in on}, steering.taken, plant.strategy, steering.desired
+    )
+    reactive = dispatch_reactive(totals[REACTIVE].setpoint, on, {id_: rulings[id_, REACTIVE] for id_ in on}, active)
+    active, reactive = within_ratings(active, reactive, on)
+    active = _slewed(active, steering.desired, on, dt)
+    wishes = {point: Wish(value, _cause(rulings, point)) for point, value in (active | reactive).items()}
+    wishes |= _handed(rulings, on)
+    wishes |= _switched(rulings, ders, off)
+    known = learn(steering.known, ders, _limits_in(snapshot, ders))
+    after = Steering(loops, standing, taken, known, now_lost, rising, limits, off, active | reactive)
+    return after, Decision(rulings, wishes, totals, lost)
 
 
-def kept(points: Iterable[str], decision: Decision, ders: Mapping[str, DerNow]) -> frozenset[str]:
+def kept(held: Mapping[str, Held], decision: Decision, ders: Mapping[str, DerNow]) -> frozenset[str]:
     """
-    Those of *points* that stay as they are: an order speaks of their quantity, and their device cannot be judged now.
+    The points taken over that stay as they are: an order speaks of their quantity, and their device cannot be judged
+    now.
 
     In doubt a limit stays in force; a device that has just come back is no reason to let it go.
     """
     staying = set()
-    for point in points:
+    for point in held:
         device, _, name = point.partition(".")
         ordered = any(
             ruling.orders
@@ -87,61 +118,12 @@ def kept(points: Iterable[str], decision: Decision, ders: Mapping[str, DerNow]) 
     return frozenset(staying)
 
 
-def _orders(
-    plant: Plant,
-    ramps: Mapping[_RampKey, float],
-    in_force: Sequence[Entry],
-    ders: Mapping[str, DerNow],
-    snapshot: Snapshot,
-    dt: float,
-) -> tuple[list[Order], dict[_RampKey, float]]:
-    orders: list[Order] = []
-    standing: dict[_RampKey, float] = {}
-    for entry in in_force:
-        activation = entry.activation
-        function = BY_NAME.get(activation.function) if activation else None
-        rated = rating(activation.target, plant, ders) if activation else None
-        if activation is None or function is None or rated is None:
-            continue
-        goal = in_power(activation, rated)
-        key = (activation.issuer, activation.target, function.name)
-        start = ramps.get(key)
-        if start is None:
-            power = measured(activation.target, function.quantity, plant, snapshot)
-            start = goal if power is None else max(power, goal) if function.is_limit else power
-        standing[key] = toward(start, goal, _ramp(activation, plant, rated), dt)
-        orders.append(
-            Order(
-                source=entry.id,
-                kind=activation.kind,
-                target=activation.target,
-                function=function,
-                value=standing[key],
-                rank=rank_of(entry, function, plant.authorities),
-                expires=activation.end,
-            )
-        )
-    return orders, standing
-
-
-def _ramp(activation: Activation, plant: Plant, rated: float) -> Ramp:
-    if activation.ramp_up is None and activation.ramp_down is None:
-        return plant.ramp
-    unit = rated / 100.0 if activation.ramp_unit.startswith("%") else 1.0
-    scaled = (rate if rate is None else rate * unit for rate in (activation.ramp_up, activation.ramp_down))
-    return Ramp(*scaled)
-
-
-def _rulings(plant: Plant, orders: Sequence[Order], ders: Mapping[str, DerNow]) -> dict[tuple[str, str], Ruling]:
+def _rulings(plant: Plant, orders: Iterable[Order], ders: Mapping[str, DerNow]) -> dict[tuple[str, str], Ruling]:
     spoken: dict[tuple[str, str], list[Order]] = {}
     for order in orders:
         spoken.setdefault((order.target, order.function.quantity), []).append(order)
-    places = [(target, quantity) for target in (*PLANT_TARGETS, *ders) for quantity in (ACTIVE, REACTIVE)]
-    return {place: rule(_band(*place, plant, ders), spoken.get(place, ())) for place in places}
-
-
-def _band(target: str, quantity: str, plant: Plant, ders: Mapping[str, DerNow]) -> Band:
-    return reach(quantity, target, plant, ders)
+    places = [(target, quantity) for target in (*PLANT_TARGETS, *ders) for quantity in QUANTITIES]
+    return {place: rule(reach(place[1], place[0], plant, ders), spoken.get(place, ())) for place in places}
 
 
 def _sample(point: str, snapshot: Snapshot) -> Sample | None:
@@ -160,38 +142,106 @@ def _observe(plant: Plant, loop: Loop, quantity: str, ders: Mapping[str, DerNow]
 
 
 def _close(
-    plant: Plant,
-    loop: Loop,
-    quantity: str,
-    rulings: Mapping[tuple[str, str], Ruling],
-    snapshot: Snapshot,
-    dt: float,
+    plant: Plant, loop: Loop, quantity: str, rulings: Rulings, snapshot: Snapshot, dt: float
 ) -> tuple[Loop, Total]:
     """What all devices must give in sum, from the rulings at `plant` and at `pcc`."""
     at_plant, at_pcc = rulings["plant", quantity], rulings["pcc", quantity]
-    limits = [at_plant.band.hi] if at_plant.limit else []
+    limits = [at_plant.band.hi] if at_plant.ceiling else []
+    floors = [at_plant.band.lo] if at_plant.floor else []
     setpoint = at_plant.band.lo if at_plant.setpoint else None
     meter = snapshot.number(f"{plant.pcc}.{quantity}") if plant.pcc else None
-    if at_pcc.orders:
-        goal = at_pcc.band.lo if at_pcc.setpoint else at_pcc.band.hi
+    closed = meter is not None
+    if at_pcc.setpoint or at_pcc.ceiling or at_pcc.floor:
+        goal = _goal(at_pcc, meter)
         if meter is not None:
-            error = goal - meter
-            loop = pcc.correct(loop, error, dt, plant.rated_power_w, one_sided=at_pcc.setpoint is None)
-        asked = pcc.required(loop, goal, closed=meter is not None)
+            at_floor = at_pcc.floor is not None and goal == at_pcc.band.lo
+            least = 0.0 if at_floor and not at_pcc.setpoint else None
+            most = 0.0 if not at_floor and not at_pcc.setpoint else None
+            loop = pcc.correct(loop, goal - meter, dt, plant.rated_power_w, least=least, most=most)
+        asked = pcc.required(loop, goal, closed=closed)
         loop = replace(loop, asked=asked)
-        if at_pcc.limit:
-            limits.append(pcc.required(loop, at_pcc.band.hi, closed=meter is not None))
+        if at_pcc.ceiling:
+            limits.append(pcc.required(loop, at_pcc.band.hi, closed=closed))
+        if at_pcc.floor:
+            floors.append(pcc.required(loop, at_pcc.band.lo, closed=closed))
         if at_pcc.setpoint and setpoint is None:
             setpoint = asked
     else:
         loop = replace(loop, trim=0.0, asked=None)
-    limit = min(limits, default=None)
+    limit, floor = min(limits, default=None), max(floors, default=None)
+    if setpoint is not None and floor is not None:
+        setpoint = max(setpoint, floor)
     if setpoint is not None and limit is not None:
         setpoint = min(setpoint, limit)
-    return loop, Total(limit, setpoint)
+    if floor is not None and limit is not None:
+        floor = min(floor, limit)
+    return loop, Total(limit, setpoint, floor)
 
 
-def _cause(rulings: Mapping[tuple[str, str], Ruling], point: str, quantity: str) -> str:
-    device = point.partition(".")[0]
+def _goal(ruling: Ruling, meter: float | None) -> float:
+    """The edge that matters at the meter: the set-point, or the limit that is nearer."""
+    if ruling.setpoint or not ruling.ceiling:
+        return ruling.band.lo
+    if not ruling.floor or meter is None:
+        return ruling.band.hi
+    return ruling.band.hi if ruling.band.hi - meter <= meter - ruling.band.lo else ruling.band.lo
+
+
+def _slewed(active: Desired, before: Mapping[str, float], ders: Mapping[str, DerNow], dt: float) -> Desired:
+    """No faster than a device's own ramp, from where it was asked to be, or is."""
+    slow: Desired = {}
+    for point, power in active.items():
+        der = ders[point.partition(".")[0]]
+        start = before.get(point, der.active_power)
+        slow[point] = power if start is None else toward(start, power, der.der.ramp, dt)
+    return slow
+
+
+def _handed(rulings: Rulings, ders: Mapping[str, DerNow]) -> dict[str, Wish]:
+    """What devices do by themselves: of each function the highest order, and of set-points only the one in force."""
+    wishes: dict[str, Wish] = {}
+    for id_ in ders:
+        for quantity in (ACTIVE, REACTIVE):
+            ruling = rulings[id_, quantity]
+            for order in ruling.orders:
+                if order.setting is None or (not order.function.is_limit and order is not ruling.handed):
+                    continue
+                wishes.setdefault(f"{id_}.{order.function.point}", Wish(order.setting, order.source))
+    return wishes
+
+
+def _switched(rulings: Rulings, ders: Mapping[str, DerNow], off: frozenset[str]) -> dict[str, Wish]:
+    """Devices that have a switch are switched; the others give nothing while they are to be off."""
+    wishes: dict[str, Wish] = {}
+    for id_, der in ders.items():
+        if not der.online:
+            continue
+        cause = _cause(rulings, f"{id_}.{CONNECT}")
+        if CONNECT in der.points:
+            if cause != NOBODY:
+                wishes[f"{id_}.{CONNECT}"] = Wish(0.0 if id_ in off else 1.0, cause)
+        elif id_ in off:
+            name = SETPOINT if SETPOINT in der.points else LIMIT
+            wishes[f"{id_}.{name}"] = Wish(0.0, cause)
+    return wishes
+
+
+def _limits_in(snapshot: Snapshot, ders: Mapping[str, DerNow]) -> dict[str, float]:
+    """The limits that stand in the devices, in W."""
+    found = {}
+    for id_, der in ders.items():
+        point = der.points.get(LIMIT) or der.points.get(SETPOINT)
+        value = snapshot.number(point.id) if point else None
+        if point is not None and value is not None:
+            found[id_] = from_point(point, value)
+    return found
+
+
+NOBODY = "none"
+
+
+def _cause(rulings: Rulings, point: str) -> str:
+    device, _, name = point.partition(".")
+    quantity = QUANTITY_OF[name]
     sources = [order.source for target in ("pcc", "plant", device) for order in rulings[target, quantity].orders]
-    return " ".join(dict.fromkeys(sources)) or "none"
+    return " ".join(dict.fromkeys(sources)) or NOBODY

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Literal
 
-from gateway.control.capability import LIMIT, from_point, to_point
+from gateway.characteristic import DELEGATED
+from gateway.control.capability import CONNECT, LIMIT, POWER_FACTOR_SETPOINT, from_point, to_point
 from gateway.control.plant import Plant
 from gateway.image import KNOWN, Snapshot
 from gateway.model import Hold, Point, Quality, SetPoint, Setting, WriteResult
@@ -85,9 +86,9 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A desired value in W or var, and the orders behind it."""
+    """A desired value in W or var, a bare number or a text, as its point takes; and the orders behind it."""
 
-    power: float
+    value: Setting
     cause: str
 
 
@@ -128,7 +129,7 @@ def plan_writes(
             continue
         if held[point_id].serial > journaled:
             continue
-        value = to_point(point, wish.power)
+        value = _setting(point, wish)
         if _overwritten(point, snapshot):
             is_news = now - foreign.get(point_id, -QUIET_S) >= QUIET_S
             overwritten += [_overwriting(point_id, held[point_id].hold, snapshot)] if is_news else []
@@ -163,12 +164,17 @@ def _giving_back(
     return "wait" if snapshot.now.mono - last.mono < pause else "write"
 
 
+def _setting(point: Point, wish: Wish) -> Setting:
+    """The wish in the unit of its point."""
+    return wish.value if isinstance(wish.value, str) else to_point(point, wish.value)
+
+
 def confirmed(point: Point, wish: Wish, since: float, snapshot: Snapshot) -> bool:
     """The device's read-back shows the wish: written since then, or standing there already."""
     result = snapshot.writes.get(point.id)
     if result is None or result.error is not None or result.value is None:
         return False
-    apart = _apart(point, result.value, to_point(point, wish.power))
+    apart = _apart(point, result.value, _setting(point, wish))
     return result.mono >= since or apart <= _deadband_w(point, snapshot)
 
 
@@ -193,9 +199,23 @@ def _take_over(point: Point, snapshot: Snapshot) -> Hold | None:
     if point.readable and (reading is None or reading.quality in {Quality.OFFLINE, Quality.STALE}):
         return None
     if reading is not None and reading.quality in KNOWN:
-        return Hold(point.id, snapshot.number(point.id))
-    # It cannot be read: a limit gives back all, a set-point nothing.
-    return Hold(point.id, to_point(point, _rated_w(point, snapshot)) if point.name == LIMIT else 0.0)
+        return Hold(point.id, _stands(point.id, snapshot))
+    # It cannot be read: a limit gives back all, a switch connects, a set-point gives nothing.
+    unread: dict[str, Setting | None] = {
+        LIMIT: to_point(point, _rated_w(point, snapshot)),
+        CONNECT: 1.0,
+        POWER_FACTOR_SETPOINT: 1.0,
+        **dict.fromkeys(DELEGATED),
+    }
+    return Hold(point.id, unread.get(point.name, 0.0))
+
+
+def _stands(point_id: str, snapshot: Snapshot) -> Setting | None:
+    """What stands in a point now, as far as it is known."""
+    reading = snapshot.readings.get(point_id)
+    if reading is None or reading.quality not in KNOWN or reading.value is None:
+        return None
+    return reading.value if isinstance(reading.value, str) else float(reading.value)
 
 
 def _answer(point_id: str, offered: Offered, snapshot: Snapshot) -> WriteResult | None:
@@ -203,7 +223,7 @@ def _answer(point_id: str, offered: Offered, snapshot: Snapshot) -> WriteResult 
     return result if result is not None and result.mono >= offered.mono and result.value == offered.value else None
 
 
-def _worth_writing(point: Point, value: float, last: Offered | None, plant: Plant, snapshot: Snapshot) -> bool:
+def _worth_writing(point: Point, value: Setting, last: Offered | None, plant: Plant, snapshot: Snapshot) -> bool:
     if last is None or last.value is None:
         return True
     now = snapshot.now.mono
@@ -223,7 +243,7 @@ def _worth_writing(point: Point, value: float, last: Offered | None, plant: Plan
 
 
 def _overwriting(point_id: str, hold: Hold, snapshot: Snapshot) -> Overwritten:
-    found = snapshot.number(point_id)
+    found = _stands(point_id, snapshot)
     return Overwritten(point_id, snapshot.writes[point_id].readback, found, reset=found == hold.before)
 
 
@@ -235,14 +255,14 @@ def _overwritten(point: Point, snapshot: Snapshot) -> bool:
         return False
     if reading.mono < result.mono + SETTLE_S:
         return False
-    found = snapshot.number(point.id)
+    found = _stands(point.id, snapshot)
     if found is None or result.readback is None:
         return found is not result.readback
     return _apart(point, found, result.readback) > _deadband_w(point, snapshot)
 
 
 def _apart(point: Point, one: Setting, other: Setting) -> float:
-    """How far two settings lie apart, in W or var; characteristics are the same, or infinitely far apart."""
-    if isinstance(one, str) or isinstance(other, str):
+    """How far two settings lie apart, in W or var; what is no power is the same, or infinitely far apart."""
+    if isinstance(one, str) or isinstance(other, str) or not point.unit:
         return 0.0 if one == other else inf
     return abs(from_point(point, one) - from_point(point, other))

@@ -76,6 +76,9 @@ def state(view: View) -> Document:
         "mirror": {
             "quantities": [{**asdict(one), "expires": _time(one.expires)} for one in look.control.mirror.quantities],
             "headroom": asdict(look.control.mirror.headroom),
+            "active": look.control.mirror.active,
+            "reactive": look.control.mirror.reactive,
+            "reserve": look.control.mirror.reserve,
         },
         "control": {
             "ticks": look.control.serial,
@@ -115,14 +118,12 @@ def devices(view: View) -> Document:
 
 
 def points(view: View) -> Document:
-    """
-    Every point, also one that was never read: then all but its unit is null.
-
-    Each is encoded by itself: 20 000 at a time would keep the interpreter from the tick for as long as that takes.
-    """
+    """Every point, also one that was never read: then all but its unit is null."""
     look = view.look
-    known = (point for plate in look.snapshot.nameplates.values() for point in plate.points)
-    return {**_head(look), "points": [msgspec.Raw(encode(_point(look, point))) for point in known]}
+    return {
+        **_head(look),
+        "points": [_point(look, point) for plate in look.snapshot.nameplates.values() for point in plate.points],
+    }
 
 
 def activations(view: View) -> Document:

@@ -1,5 +1,5 @@
 """
-A PV inverter or a battery of the plant as a DER of the IEEE 1547 generation: models 701 to 706, 711 to 713 and 715.
+A PV inverter or a battery of the plant as a DER of the IEEE 1547 generation: models 701 to 704, 713 and 715.
 
 As in model 704, a set-point acts once it is enabled, and each write of its enable starts its reversion time; after it
 the set-point is disabled. Set-points are in % for the limit, in W and in var.
@@ -14,7 +14,6 @@ from functools import partial
 
 from hil.faces.modbus import ModbusFault
 from hil.faces.sunspec import Model, SunSpecRegisters, Value, Writable
-from hil.faces.sunspec_curves import CurveBank
 from hil.faces.sunspec_devices import IDLE_W, At, battery_state, common_model, constant, inverter_state
 from hil.faces.sunspec_layout import scale_factor
 from hil.plant.battery import Battery
@@ -32,17 +31,10 @@ _STOP = 0
 
 @dataclass(slots=True)
 class Panel:
-    """
-    The operating panel of a device: while `local` is set, it refuses every write; `frozen` stops its own heartbeat.
-
-    `revert_max_s` is the longest reversion time it keeps, whatever is written.
-    """
+    """The operating panel of a device: while `local` is set, it refuses every write."""
 
     local: bool = False
     controller_heartbeat: int = 0
-    frozen: bool = False
-    revert_max_s: float = _TIMER_MAX_S
-    heartbeat: int = 0
 
 
 class DerRegisters(SunSpecRegisters):
@@ -65,16 +57,10 @@ class DerRegisters(SunSpecRegisters):
 
 
 def der_models(
-    device: Inverter | Battery,
-    at: At,
-    *,
-    serial: str,
-    panel: Panel,
-    now: Callable[[], float],
-    banks: Sequence[CurveBank] = (),
+    device: Inverter | Battery, at: At, *, serial: str, panel: Panel, now: Callable[[], float]
 ) -> list[Model]:
     """
-    Models 1, 701 to 704 and 715 of a PV inverter or a battery, 713 of a battery, and the curves of `banks`.
+    Models 1, 701 to 704 and 715 of a PV inverter or a battery, and 713 of a battery.
 
     `now` in s counts the device's heartbeat.
     """
@@ -84,8 +70,7 @@ def der_models(
         _measurements(device, at),
         _capacity(device),
         _enter_service(converter.disconnect),
-        _controls(device, panel),
-        *(bank.model() for bank in banks),
+        _controls(device),
     ]
     if isinstance(device, Battery):
         models.append(_storage(device))
@@ -150,7 +135,7 @@ def _enter_service(disconnect: Setting) -> Model:
     return Model(703, {"ES": lambda: int(not disconnect.enabled)}, {}, writable)
 
 
-def _controls(device: Inverter | Battery, panel: Panel) -> Model:
+def _controls(device: Inverter | Battery) -> Model:
     converter = device.converter
     rated_w = converter.parameters.rated_w
     limit, reactive = converter.limit, converter.reactive
@@ -161,7 +146,7 @@ def _controls(device: Inverter | Battery, panel: Panel) -> Model:
         "VarSetPri": constant(_ACTIVE_FIRST),
         "VarSet": lambda: reactive.value * rated_w / 100.0,
     }
-    writable = _switches("WMaxLimPct", [limit], panel) | _switches("VarSet", [reactive], panel)
+    writable = _switches("WMaxLimPct", [limit]) | _switches("VarSet", [reactive])
     writable |= {
         "WMaxLimPct": Writable(partial(setattr, limit, "value"), 0, 100),
         "VarSetMod": Writable(lambda _mode: None, _VARS, _VARS),
@@ -176,7 +161,7 @@ def _controls(device: Inverter | Battery, panel: Panel) -> Model:
 
         values |= _function("WSet", [charge, discharge])
         values |= {"WSetMod": constant(_WATTS), "WSet": lambda: discharge.value * rated_w / 100.0}
-        writable |= _switches("WSet", [charge, discharge], panel)
+        writable |= _switches("WSet", [charge, discharge])
         writable |= {
             "WSetMod": Writable(lambda _mode: None, _WATTS, _WATTS),
             "WSet": Writable(hold, -rated_w, rated_w),
@@ -195,14 +180,14 @@ def _function(name: str, settings: Sequence[Setting]) -> dict[str, Callable[[], 
     }
 
 
-def _switches(name: str, settings: Sequence[Setting], panel: Panel) -> dict[str, Writable]:
+def _switches(name: str, settings: Sequence[Setting]) -> dict[str, Writable]:
     def enable(on: float) -> None:
         for each in settings:
             each.enable(bool(on))
 
     def reversion(seconds: float) -> None:
         for each in settings:
-            each.revert_s = min(seconds, panel.revert_max_s)
+            each.revert_s = seconds
 
     return {
         f"{name}Ena": Writable(enable, 0, 1),
@@ -224,14 +209,9 @@ def _storage(battery: Battery) -> Model:
 
 
 def _control(panel: Panel, disconnect: Setting, now: Callable[[], float]) -> Model:
-    def heartbeat() -> int:
-        if not panel.frozen:
-            panel.heartbeat = int(now()) % _HEARTBEAT_END
-        return panel.heartbeat
-
     values: dict[str, Callable[[], Value]] = {
         "LocRemCtl": lambda: int(panel.local),
-        "DERHb": heartbeat,
+        "DERHb": lambda: int(now()) % _HEARTBEAT_END,
         "ControllerHb": lambda: panel.controller_heartbeat,
     }
     writable = {

@@ -1,15 +1,21 @@
-"""What a control function is."""
+"""What a control function is: its name, its quantity, and the code that looks and says (statement.py)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.model import Band
+from gateway.control.functions.statement import Decide
+from gateway.model import Activation, Band
 
 ACTIVE = "active_power"
 REACTIVE = "reactive_power"
-UNITS = {ACTIVE: "W", REACTIVE: "var"}
+CONNECTION = "connection"
+"""1 is connected to the grid, 0 is not."""
+UNITS = {ACTIVE: "W", REACTIVE: "var", CONNECTION: ""}
+
+Check = Callable[[Activation, float | None, Band], str | None]
+"""What is wrong with an order's parameters for a value and a target that can be in a band; None: nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +23,28 @@ class Function:
     """
     One order a DSO can give.
 
-    `narrow(band, value)` applies it; `allowed(band)` is the range its value may have on a target that can be in `band`;
-    `met(measured, wanted, tolerance)` tells whether the measurement obeys; `is_limit`: met from below, and without a
-    set-point the device goes on by itself.
+    `units` are those its value may have, the first one that of the quantity; empty: it has none, or a bare number.
+    `is_limit`: without a set-point beside it the devices go on by themselves, within it. `place`: an issuer has one
+    order in force a target and place. `point`: the writable point of a device that follows the function by itself.
+    `looks_at`: what has to be measured at its target. `sign` is -1 for a value that counts towards consumption.
     """
 
     name: str
     quantity: str
-    is_limit: bool
-    narrow: Callable[[Band, float], Band]
-    allowed: Callable[[Band], Band]
-    met: Callable[[float, float, float], bool]
+    decide: Decide
+    check: Check
+    units: tuple[str, ...] = ()
+    is_limit: bool = False
+    place: str = ""
+    point: str | None = None
+    looks_at: frozenset[str] = frozenset()
+    sign: int = 1
 
     @property
     def unit(self) -> str:
         return UNITS[self.quantity]
+
+    @property
+    def room(self) -> str:
+        """Where an issuer's newer order takes the place of its older one."""
+        return self.place or self.name

@@ -117,10 +117,9 @@ BUS = f"""\
             id="fallback-without-wait",
         ),
         pytest.param(
-            "control: {fallback: {uplink_lost: {after: 1min, active_power: disconnect}}}",
-            "8:63: control.fallback.uplink_lost.active_power: 'disconnect' is not served by this version; "
-            "accepted: 'hold', 'release'",
-            id="fallback-not-served",
+            "control: {fallback: {uplink_lost: {after: 1min, active_power: shutdown}}}",
+            "8:63: control.fallback.uplink_lost.active_power: 'shutdown' is not one of 'hold', 'release', 'disconnect'",
+            id="fallback-not-known",
         ),
         pytest.param(
             "control: {ders: [inv1, inv2]}",

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.control.allocation import share
+from gateway.control.fallback import METER, UPLINK
 from gateway.control.functions.ramp import toward
-from gateway.control.plant import Fallback
+from gateway.control.plant import Action, Fallback
 from gateway.model import Activation, Band, Cancellation, Kind, Measurement, Ramp, Status
 from tests.unit.control.world import Device, World, order
 
@@ -267,7 +268,7 @@ def test_a_ramp_of_the_order_is_kept(world: World) -> None:
 
 
 def test_a_lost_dso_leads_to_the_declared_limit_after_the_wait(pv: Device) -> None:
-    world = World(pv, uplink_lost=Fallback(after_s=60.0, active_power_limit_w=30_000.0))
+    world = World(pv, fallbacks={UPLINK: Fallback(60.0, Action("limit", 30_000.0))})
     world.heard = {"dso": world.mono}
     world.run(59)
     assert world.writes == []
@@ -282,7 +283,7 @@ def test_a_lost_dso_leads_to_the_declared_limit_after_the_wait(pv: Device) -> No
 
 
 def test_a_lost_meter_leads_to_the_declared_limit_after_the_wait(pv: Device) -> None:
-    world = World(pv, pcc_meter_lost=Fallback(after_s=10.0, active_power_limit_w=0.0))
+    world = World(pv, fallbacks={METER: Fallback(10.0, Action("limit", 0.0))})
     world.run(5)
     world.meter_online = False
     world.run(9)
@@ -293,7 +294,7 @@ def test_a_lost_meter_leads_to_the_declared_limit_after_the_wait(pv: Device) -> 
 
 
 def test_a_released_quantity_is_let_go_while_the_dso_is_lost(pv: Device) -> None:
-    world = World(pv, uplink_lost=Fallback(after_s=10.0, release_active_power=True))
+    world = World(pv, fallbacks={UPLINK: Fallback(10.0, Action("release"))})
     world.heard = {"dso": world.mono + 1_000}
     world.send(order(world))
     world.run(10)

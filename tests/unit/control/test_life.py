@@ -245,7 +245,7 @@ def test_a_replay_after_its_end_changes_nothing(world: World) -> None:
         pytest.param(
             {"function": "set_active_power", "target": "inv1", "value": -1.0}, "out_of_range", id="pv-charging"
         ),
-        pytest.param({"target": "pcc", "function": "volt_var"}, "unsupported_function", id="a-function-we-lack"),
+        pytest.param({"target": "pcc", "function": "black_start"}, "unsupported_function", id="a-function-we-lack"),
         pytest.param({"target": "m2"}, "unsupported_function", id="a-meter-takes-no-orders"),
         pytest.param({"end": 1.0}, "expired", id="over-before-it-came"),
         pytest.param({"issued": 1.0}, "too_old", id="issued-long-ago"),

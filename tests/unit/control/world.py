@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import exp, log
 
+from gateway.characteristic import DELEGATED
 from gateway.control.cycle import Inputs, Outcome, State, resume, tick
 from gateway.control.plant import Der, Plant
 from gateway.image import Image
@@ -19,6 +21,7 @@ from gateway.model import (
     Received,
     Refusal,
     SetPoint,
+    Setting,
     Status,
     WriteResult,
 )
@@ -46,13 +49,17 @@ class Device:
     silent: bool = False  # connected, and no value heard of it
     coy: bool = False  # tells what stands in its registers, and not its power
     refuses: bool = False
-    registers: dict[str, float | None] = field(default_factory=dict)
+    soc: float | None = None  # of a storage, in %
+    energy_wh: float | None = None
+    registers: dict[str, Setting | None] = field(default_factory=dict)
     power_w: float = 0.0
     reactive_var: float = 0.0
-    _then: deque[dict[str, float | None]] = field(default_factory=deque)
+    _then: deque[dict[str, Setting | None]] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         self.registers = dict.fromkeys(self.names)
+        if "connect" in self.names:
+            self.registers["connect"] = 1.0
         self.power_w = self.available_w
         self._then = deque([dict(self.registers)] * (round(self.dead_time_s / STEP_S) + 1))
 
@@ -60,11 +67,19 @@ class Device:
     def nameplate(self) -> Nameplate:
         own = [Point(f"{self.id}.active_power", "W"), Point(f"{self.id}.reactive_power", "var")]
         base = self.rated_w if self.unit == "%" else None
+        own += [Point(f"{self.id}.state_of_charge", "%")] if self.soc is not None else []
+        bare = DELEGATED | {"connect", "power_factor_setpoint"}
         writable = [
-            Point(f"{self.id}.{name}", self.unit, writable=True, base=base, refresh_s=self.refresh_s)
+            Point(
+                f"{self.id}.{name}",
+                "" if name in bare else self.unit,
+                writable=True,
+                base=base,
+                refresh_s=self.refresh_s,
+            )
             for name in self.names
         ]
-        return Nameplate(self.id, (*own, *writable), rated_power_w=self.rated_w)
+        return Nameplate(self.id, (*own, *writable), rated_power_w=self.rated_w, rated_energy_wh=self.energy_wh)
 
     def step(self) -> None:
         self._then.append(dict(self.registers))
@@ -72,39 +87,57 @@ class Device:
         limit, setpoint = seen.get("active_power_limit"), seen.get("active_power_setpoint")
         goal = self.available_w if setpoint is None else self._watts(setpoint)
         goal = goal if limit is None else min(goal, self._watts(limit))
+        goal = goal if self.soc is None or (goal > 0 and self.soc > 0) or (goal < 0 and self.soc < 100) else 0.0
+        goal = 0.0 if seen.get("connect") == 0.0 else goal
         share = 1 - exp(-STEP_S * log(10) / self.t90_s)
         self.power_w += share * (goal - self.power_w)
-        self.reactive_var += share * ((seen.get("reactive_power_setpoint") or 0.0) - self.reactive_var)
+        reactive = seen.get("reactive_power_setpoint") or 0.0
+        assert not isinstance(reactive, str)
+        self.reactive_var += share * (reactive - self.reactive_var)
+        if self.soc is not None and self.energy_wh is not None:
+            self.soc = min(max(self.soc - self.power_w * STEP_S / 36.0 / self.energy_wh, 0.0), 100.0)
 
-    def _watts(self, value: float) -> float:
+    def _watts(self, value: Setting) -> float:
+        assert not isinstance(value, str)
         return value * self.rated_w / 100 if self.unit == "%" else value
 
 
 class World:
     """Runs tick after tick; `acks` is all that was ever said, `writes` all that was ever written."""
 
-    def __init__(self, *devices: Device, load_w: float = 6_000.0, rated_w: float = 60_000.0, **plant: object) -> None:
+    def __init__(
+        self,
+        *devices: Device,
+        load_w: float = 6_000.0,
+        rated_w: float = 60_000.0,
+        how: Mapping[str, Der] | None = None,
+        **plant: object,
+    ) -> None:
         self.devices = {device.id: device for device in devices}
         self.load_w = load_w
         self.load_var = 0.0
+        self.voltage_pu: float | None = None  # at the meter; None: it does not measure it
+        self.frequency_hz: float | None = None
         self.meter_online = True
         self.journal_works = True
         self.mono = 100.0
         self.wall_shift = WALL0
         self.acks: list[tuple[str, int, int, Status, str | None]] = []
         self.last: dict[str, Outcome] = {}
-        self.writes: list[tuple[float, str, float | None]] = []
+        self.writes: list[tuple[float, str, Setting | None]] = []
         self.journal: dict[tuple[str, int], object] = {}
         self.holds: dict[str, object] = {}
         self.journaled = 0
         self.inbox: list[Received] = []
         self.events: list[str] = []
-        self.heard: dict[str, float] = {}
+        self.heard: dict[str, float | None] = {}
+        self.clock_lost_s = 0.0
+        self.fallbacks: frozenset[str] = frozenset()
         self.outcome: Outcome | None = None
         self.plant = Plant(
             rated_power_w=rated_w,
             pcc="pcc",
-            ders=tuple(Der(device.id, device.role, device.rated_w) for device in devices),
+            ders=tuple((how or {}).get(device.id) or Der(device.id, device.role, device.rated_w) for device in devices),
             devices=frozenset({"pcc", "m2", *self.devices}),
             **plant,  # type: ignore[arg-type]  # the caller names fields of Plant
         )
@@ -112,7 +145,15 @@ class World:
         self.image = self._new_image()
 
     def _new_image(self) -> Image:
-        meter = Nameplate("pcc", (Point("pcc.active_power", "W"), Point("pcc.reactive_power", "var")))
+        meter = Nameplate(
+            "pcc",
+            (
+                Point("pcc.active_power", "W"),
+                Point("pcc.reactive_power", "var"),
+                Point("pcc.voltage_l1", "V"),
+                Point("pcc.frequency", "Hz"),
+            ),
+        )
         return Image([meter, *(device.nameplate for device in self.devices.values())])
 
     @property
@@ -129,7 +170,7 @@ class World:
 
     def restart(self) -> None:
         """Killed and started again: only what the journal holds is known."""
-        self.state = resume(list(self.journal.values()), list(self.holds.values()))  # type: ignore[arg-type]
+        self.state = resume(list(self.journal.values()), list(self.holds.values()), self.fallbacks)  # type: ignore[arg-type]
         self.journaled = 0
         self.image = self._new_image()
 
@@ -152,9 +193,12 @@ class World:
     def _measure(self) -> None:
         now = self.now
         if self.meter_online:
-            self.image.emit(
-                [Measurement("pcc.active_power", self.pcc_w), Measurement("pcc.reactive_power", self.pcc_var)], now
-            )
+            told = [Measurement("pcc.active_power", self.pcc_w), Measurement("pcc.reactive_power", self.pcc_var)]
+            if self.voltage_pu is not None:
+                told.append(Measurement("pcc.voltage_l1", 230.0 * self.voltage_pu))
+            if self.frequency_hz is not None:
+                told.append(Measurement("pcc.frequency", self.frequency_hz))
+            self.image.emit(told, now)
         for device in self.devices.values():
             if not device.online:
                 self.image.offline([device.id], now)
@@ -164,10 +208,11 @@ class World:
                     Measurement(f"{device.id}.active_power", device.power_w),
                     Measurement(f"{device.id}.reactive_power", device.reactive_var),
                 ]
+                powers += [Measurement(f"{device.id}.state_of_charge", device.soc)] if device.soc is not None else []
                 self.image.emit(registers if device.coy else [*powers, *registers], now)
 
     def _tick(self) -> None:
-        inputs = Inputs(self.image.snapshot(self.now), self.inbox, self.journaled, self.heard)
+        inputs = Inputs(self.image.snapshot(self.now), self.inbox, self.journaled, self.heard, self.clock_lost_s)
         self.inbox = []
         self.state, outcome = tick(self.plant, self.state, inputs)
         self.outcome = outcome
@@ -177,6 +222,7 @@ class World:
             self.holds |= {hold.point: hold for hold in outcome.holds}
             for point in outcome.released:
                 del self.holds[point]
+            self.fallbacks = outcome.fallbacks if outcome.fallbacks is not None else self.fallbacks
             self.acks += [(r.ack.id, r.ack.revision, r.ack.n, r.ack.status, r.ack.code) for r in outcome.replies]
         self.events += [event.code for event in outcome.events]
         for setpoint in outcome.setpoints:

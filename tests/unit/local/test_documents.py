@@ -56,7 +56,13 @@ def test_the_state_is_the_site_on_one_page() -> None:
         ],
         "devices": {"configured": 4, "online": 1, "away": ["inv1", "bat1"]},
         "activations": {"open": 0},
-        "mirror": {"quantities": [], "headroom": {"p_up": None, "p_down": None, "q_up": None, "q_down": None}},
+        "mirror": {
+            "quantities": [],
+            "headroom": {"p_up": None, "p_down": None, "q_up": None, "q_down": None},
+            "active": None,
+            "reactive": None,
+            "reserve": None,
+        },
         "control": {"ticks": 50, "period_s": 0.2, "setpoints": [], "held": [], "events": []},
     }
 
@@ -78,9 +84,14 @@ def test_the_state_tells_what_is_in_force_what_was_written_and_what_went_wrong()
                 "priority": 10,
                 "expires": "2026-11-22T10:10:00.000Z",
                 "limited_by": None,
+                "execution": "local",
+                "by": "",
             }
         ],
         "headroom": {"p_up": 100.0, "p_down": None, "q_up": None, "q_down": None},
+        "active": None,
+        "reactive": None,
+        "reserve": None,
     }
     assert state["control"] == {
         "ticks": 51,
