@@ -208,9 +208,8 @@ class Gateway:
             self._woken = loop.create_future()
             self._tick()
             self._watchdog.alive()
-            if loop.time() >= due:
-                if loop.time() >= due + self._site.control.period:
-                    self._ticks.overran()
+            if (late_s := loop.time() - due) >= 0:
+                self._ticks.overran(int(late_s / self._site.control.period))
                 due = max(due + self._site.control.period, loop.time())  # an overrun is skipped, not made up for
             timer = loop.call_at(due, self._wake)
             await self._woken

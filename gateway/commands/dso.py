@@ -48,7 +48,13 @@ def command() -> None:
 @command.command()
 @_connection
 @click.option("--target", default="pcc", show_default=True, help="pcc, plant or a device id.")
-@click.option("--function", "function_", default="limit_active_power", show_default=True, help="What to do.")
+@click.option(
+    "--function",
+    "function_",
+    default="limit_active_power",
+    show_default=True,
+    help="What to do; above is an example of each.",
+)
 @dso_order.options
 @click.option("--start", type=moment, help="From when on; left out: now.")
 @click.option("--end", type=moment, help="Until when; left out: until cancelled.")

@@ -118,12 +118,14 @@ def devices(view: View) -> Document:
 
 
 def points(view: View) -> Document:
-    """Every point, also one that was never read: then all but its unit is null."""
+    """
+    Every point, also one that was never read: then all but its unit is null.
+
+    Each is encoded by itself: 20 000 at a time would keep the interpreter from the tick for as long as that takes.
+    """
     look = view.look
-    return {
-        **_head(look),
-        "points": [_point(look, point) for plate in look.snapshot.nameplates.values() for point in plate.points],
-    }
+    known = (point for plate in look.snapshot.nameplates.values() for point in plate.points)
+    return {**_head(look), "points": [msgspec.Raw(encode(_point(look, point))) for point in known]}
 
 
 def activations(view: View) -> Document:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from prometheus_client import ProcessCollector, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from drivers.base import PlannedDevice, Traffic
 from gateway.image import KNOWN
+from gateway.local import process
 from gateway.local.documents import View, online, worst_age_s
 from gateway.local.lines import DeviceLine
 from gateway.local.look import Look, TicksLook, UplinkLook
@@ -22,7 +23,6 @@ from gateway.local.ticks import BOUNDS_S
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 UNREAD = "unread"
-_PROCESS = ProcessCollector(namespace="dergate", registry=None)
 
 _Labelled = Iterable[tuple[Sequence[str], float | None]]
 
@@ -33,7 +33,7 @@ class _Families(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from families(self._view)
-        yield from _PROCESS.collect()
+        yield from _process()
 
 
 def exposition(view: View) -> bytes:
@@ -171,6 +171,14 @@ def _lines(look: Look, lines: Sequence[DeviceLine]) -> Iterator[Metric]:
     yield total("Turns of the schedule that came too late.", "dergate_device_requests_skipped", lambda one: one.skipped)
     yield total("Set-points written.", "dergate_device_writes", lambda one: one.writes)
     yield total("How long the device's requests took the line.", "dergate_device_busy_seconds", lambda one: one.busy_s)
+
+
+def _process() -> Iterator[Metric]:
+    ours = process.read()
+    name = "dergate_process_resident_memory_bytes"
+    yield _gauge(name, "Memory that the gateway holds.", (), [((), ours.resident_bytes)])
+    yield _counter("dergate_process_cpu_seconds", "Time of a processor that it used.", (), [((), ours.cpu_s)])
+    yield _gauge("dergate_process_open_fds", "Files and sockets that it has open.", (), [((), ours.open_files)])
 
 
 def _gauge(name: str, text: str, labels: Sequence[str], samples: _Labelled) -> Metric:

@@ -22,6 +22,8 @@ from gateway.local.look import Look
 
 CONNECTIONS_MAX = 32
 """A browser, a scraper and some shells; of more, the oldest gives way, so that idle ones keep nobody out."""
+REQUESTS_MAX = 2 * CONNECTIONS_MAX
+"""Being answered at a time, with those whose connection had to give way; beyond it the answer is 503."""
 CONNECTION_S = 30.0
 """How long a connection may be open: whoever sends or takes a byte now and then is not waited for."""
 KEEP_ALIVE_S = 5
@@ -59,6 +61,7 @@ class LocalServer:
                 log_level="error",  # what a client does wrong is told to the client
                 access_log=False,
                 server_header=False,
+                limit_concurrency=REQUESTS_MAX,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 h11_max_incomplete_event_size=HEAD_BYTES_MAX,
             )

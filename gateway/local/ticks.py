@@ -25,9 +25,9 @@ class Ticks:
         self._total_s += ended - begun
         self._ended = ended
 
-    def overran(self) -> None:
-        """A turn of the period was skipped."""
-        self._overruns += 1
+    def overran(self, turns: int) -> None:
+        """So many turns of the period were skipped before the next tick."""
+        self._overruns += turns
 
     def look(self) -> TicksLook:
         return TicksLook(tuple(self._within), self._total_s, self._overruns, self._ended)

@@ -36,7 +36,7 @@ class Model:
     """One model as a device shows it: values by point name in the point's unit, scale factors, what can be written."""
 
     id: int
-    values: Mapping[str, Callable[[], Value]]
+    values: Mapping[str, Callable[[], Value | None]]
     scales: Mapping[str, int] = field(default_factory=dict)
     writable: Mapping[str, Writable] = field(default_factory=dict)
 
@@ -46,7 +46,7 @@ class Model:
         if point.name not in self.values:
             return None
         value = self.values[point.name]()
-        return value if isinstance(value, str) else round(value * 10.0 ** -self._exponent(point))
+        return value if isinstance(value, str | None) else round(value * 10.0 ** -self._exponent(point))
 
     def value(self, point: Point, words: list[int]) -> float:
         return point.decode(words) * 10.0 ** self._exponent(point)

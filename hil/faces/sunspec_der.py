@@ -1,5 +1,5 @@
 """
-A PV inverter or a battery of the plant as a DER of the IEEE 1547 generation: models 701 to 704, 713 and 715.
+A PV inverter or a battery of the plant as a DER of the IEEE 1547 generation: models 701 to 706, 711 to 713 and 715.
 
 As in model 704, a set-point acts once it is enabled, and each write of its enable starts its reversion time; after it
 the set-point is disabled. Set-points are in % for the limit, in W and in var.
@@ -14,6 +14,7 @@ from functools import partial
 
 from hil.faces.modbus import ModbusFault
 from hil.faces.sunspec import Model, SunSpecRegisters, Value, Writable
+from hil.faces.sunspec_curves import CurveBank
 from hil.faces.sunspec_devices import IDLE_W, At, battery_state, common_model, constant, inverter_state
 from hil.faces.sunspec_layout import scale_factor
 from hil.plant.battery import Battery
@@ -31,10 +32,17 @@ _STOP = 0
 
 @dataclass(slots=True)
 class Panel:
-    """The operating panel of a device: while `local` is set, it refuses every write."""
+    """
+    The operating panel of a device: while `local` is set, it refuses every write; `frozen` stops its own heartbeat.
+
+    `revert_max_s` is the longest reversion time it keeps, whatever is written.
+    """
 
     local: bool = False
     controller_heartbeat: int = 0
+    frozen: bool = False
+    revert_max_s: float = _TIMER_MAX_S
+    heartbeat: int = 0
 
 
 class DerRegisters(SunSpecRegisters):
@@ -57,10 +65,16 @@ class DerRegisters(SunSpecRegisters):
 
 
 def der_models(
-    device: Inverter | Battery, at: At, *, serial: str, panel: Panel, now: Callable[[], float]
+    device: Inverter | Battery,
+    at: At,
+    *,
+    serial: str,
+    panel: Panel,
+    now: Callable[[], float],
+    banks: Sequence[CurveBank] = (),
 ) -> list[Model]:
     """
-    Models 1, 701 to 704 and 715 of a PV inverter or a battery, and 713 of a battery.
+    Models 1, 701 to 704 and 715 of a PV inverter or a battery, 713 of a battery, and the curves of `banks`.
 
     `now` in s counts the device's heartbeat.
     """
@@ -70,7 +84,8 @@ def der_models(
         _measurements(device, at),
         _capacity(device),
         _enter_service(converter.disconnect),
-        _controls(device),
+        _controls(device, panel),
+        *(bank.model() for bank in banks),
     ]
     if isinstance(device, Battery):
         models.append(_storage(device))
@@ -135,7 +150,7 @@ def _enter_service(disconnect: Setting) -> Model:
     return Model(703, {"ES": lambda: int(not disconnect.enabled)}, {}, writable)
 
 
-def _controls(device: Inverter | Battery) -> Model:
+def _controls(device: Inverter | Battery, panel: Panel) -> Model:
     converter = device.converter
     rated_w = converter.parameters.rated_w
     limit, reactive = converter.limit, converter.reactive
@@ -146,7 +161,7 @@ def _controls(device: Inverter | Battery) -> Model:
         "VarSetPri": constant(_ACTIVE_FIRST),
         "VarSet": lambda: reactive.value * rated_w / 100.0,
     }
-    writable = _switches("WMaxLimPct", [limit]) | _switches("VarSet", [reactive])
+    writable = _switches("WMaxLimPct", [limit], panel) | _switches("VarSet", [reactive], panel)
     writable |= {
         "WMaxLimPct": Writable(partial(setattr, limit, "value"), 0, 100),
         "VarSetMod": Writable(lambda _mode: None, _VARS, _VARS),
@@ -161,7 +176,7 @@ def _controls(device: Inverter | Battery) -> Model:
 
         values |= _function("WSet", [charge, discharge])
         values |= {"WSetMod": constant(_WATTS), "WSet": lambda: discharge.value * rated_w / 100.0}
-        writable |= _switches("WSet", [charge, discharge])
+        writable |= _switches("WSet", [charge, discharge], panel)
         writable |= {
             "WSetMod": Writable(lambda _mode: None, _WATTS, _WATTS),
             "WSet": Writable(hold, -rated_w, rated_w),
@@ -180,14 +195,14 @@ def _function(name: str, settings: Sequence[Setting]) -> dict[str, Callable[[], 
     }
 
 
-def _switches(name: str, settings: Sequence[Setting]) -> dict[str, Writable]:
+def _switches(name: str, settings: Sequence[Setting], panel: Panel) -> dict[str, Writable]:
     def enable(on: float) -> None:
         for each in settings:
             each.enable(bool(on))
 
     def reversion(seconds: float) -> None:
         for each in settings:
-            each.revert_s = seconds
+            each.revert_s = min(seconds, panel.revert_max_s)
 
     return {
         f"{name}Ena": Writable(enable, 0, 1),
@@ -209,9 +224,14 @@ def _storage(battery: Battery) -> Model:
 
 
 def _control(panel: Panel, disconnect: Setting, now: Callable[[], float]) -> Model:
+    def heartbeat() -> int:
+        if not panel.frozen:
+            panel.heartbeat = int(now()) % _HEARTBEAT_END
+        return panel.heartbeat
+
     values: dict[str, Callable[[], Value]] = {
         "LocRemCtl": lambda: int(panel.local),
-        "DERHb": lambda: int(now()) % _HEARTBEAT_END,
+        "DERHb": heartbeat,
         "ControllerHb": lambda: panel.controller_heartbeat,
     }
     writable = {

@@ -2,7 +2,7 @@
 The SunSpec models a simulated device shows: points in their order on the wire, as the SunSpec Alliance publishes them.
 
 One word a point: name, type and, where it has one, the name of its scale factor. ID and length come before each model
-and are not listed. A point of a group is called `<group>.<point>`.
+and are not listed. A point of a group is called `<group>.<point>`, of a repeating one `<group><n>.<point>` from 1 on.
 """
 
 from __future__ import annotations
@@ -65,6 +65,18 @@ def _model(text: str) -> tuple[Point, ...]:
         points.append(Point(name, kind, size, offset, scale[0] if scale else None))
         offset += size
     return tuple(points)
+
+
+CURVES, CURVE_POINTS = 3, 8
+"""How many curves a device stores, and for how many points each has room."""
+
+
+def _curve_model(head: str, curve: str, *, group: str = "Crv", point: str = "") -> tuple[Point, ...]:
+    words = head.split()
+    for number in range(1, CURVES + 1):
+        words += [f"{group}{number}.{word}" for word in curve.split()]
+        words += [f"{group}{number}.Pt{at}.{word}" for at in range(1, CURVE_POINTS + 1) for word in point.split()]
+    return _model(" ".join(words))
 
 
 def scale_factor(largest: float, *, bound: int = 0x7FFF) -> int:
@@ -167,6 +179,32 @@ MODELS: dict[int, tuple[Point, ...]] = {
         WSet_SF:sunssf WSetPct_SF:sunssf VarSet_SF:sunssf VarSetPct_SF:sunssf PFWInj.PF:uint16:PF_SF
         PFWInj.Ext:enum16 PFWInjRvrt.PF:uint16:PF_SF PFWInjRvrt.Ext:enum16 PFWAbs.PF:uint16:PF_SF
         PFWAbs.Ext:enum16 PFWAbsRvrt.PF:uint16:PF_SF PFWAbsRvrt.Ext:enum16"""),
+    705: _curve_model(
+        """Ena:enum16 AdptCrvReq:uint16 AdptCrvRslt:enum16 NPt:uint16 NCrv:uint16 RvrtTms:uint32 RvrtRem:uint32
+        RvrtCrv:uint16 V_SF:sunssf DeptRef_SF:sunssf RspTms_SF:sunssf""",
+        """ActPt:uint16 DeptRef:enum16 Pri:enum16 VRef:uint16:V_SF VRefAuto:uint16:V_SF VRefAutoEna:enum16
+        VRefAutoTms:uint16 RspTms:uint32:RspTms_SF ReadOnly:enum16""",
+        point="V:uint16:V_SF Var:int16:DeptRef_SF",
+    ),
+    706: _curve_model(
+        """Ena:enum16 AdptCrvReq:uint16 AdptCrvRslt:enum16 NPt:uint16 NCrv:uint16 RvrtTms:uint32 RvrtRem:uint32
+        RvrtCrv:uint16 V_SF:sunssf DeptRef_SF:sunssf RspTms_SF:sunssf""",
+        "ActPt:uint16 DeptRef:enum16 RspTms:uint32:RspTms_SF ReadOnly:enum16",
+        point="V:uint16:V_SF W:int16:DeptRef_SF",
+    ),
+    711: _curve_model(
+        """Ena:enum16 AdptCtlReq:uint16 AdptCtlRslt:enum16 NCtl:uint16 RvrtTms:uint32 RvrtRem:uint32 RvrtCtl:uint16
+        Db_SF:sunssf K_SF:sunssf RspTms_SF:sunssf""",
+        """DbOf:uint32:Db_SF DbUf:uint32:Db_SF KOf:uint16:K_SF KUf:uint16:K_SF RspTms:uint32:RspTms_SF PMin:int16
+        ReadOnly:enum16""",
+        group="Ctl",
+    ),
+    712: _curve_model(
+        """Ena:enum16 AdptCrvReq:uint16 AdptCrvRslt:enum16 NPt:uint16 NCrv:uint16 RvrtTms:uint32 RvrtRem:uint32
+        RvrtCrv:uint16 W_SF:sunssf DeptRef_SF:sunssf""",
+        "ActPt:uint16 DeptRef:enum16 Pri:enum16 ReadOnly:enum16",
+        point="W:int16:W_SF Var:int16:DeptRef_SF",
+    ),
     713: _model("""
         WHRtg:uint16:WH_SF WHAvail:uint16:WH_SF SoC:uint16:Pct_SF SoH:uint16:Pct_SF Sta:enum16 WH_SF:sunssf
         Pct_SF:sunssf"""),

@@ -12,14 +12,15 @@ from sunspec2.device import get_model_def
 from sunspec2.modbus.client import SunSpecModbusClientDeviceTCP
 
 from hil.faces.modbus import ModbusFace, ModbusFault
+from hil.faces.sunspec_curves import droop_bank, volt_var_bank, volt_watt_bank, watt_var_bank
 from hil.faces.sunspec_der import DerRegisters, Panel, der_models
-from hil.faces.sunspec_layout import MODELS
+from hil.faces.sunspec_layout import CURVE_POINTS, CURVES, MODELS
 from hil.plant.battery import Battery
 from hil.plant.grid import ConnectionPoint
 from hil.plant.inverter import Inverter
 
 AT = ConnectionPoint(active_power_w=0.0, reactive_power_var=0.0, voltage_v=403.2, frequency_hz=50.02)
-MODELS_OF_INVERTER = (1, 701, 702, 703, 704, 715)
+MODELS_OF_INVERTER = (1, 701, 702, 703, 704, 705, 706, 711, 712, 715)
 
 
 class Der:
@@ -27,12 +28,17 @@ class Der:
 
     def __init__(self, device: Inverter | Battery) -> None:
         self.device, self.panel, self.now_s = device, Panel(), 0.0
-        models = der_models(device, lambda: AT, serial="SN-9", panel=self.panel, now=lambda: self.now_s)
+        self.volt_var = volt_var_bank(self.now, revert_to=3)
+        self.banks = [self.volt_var, volt_watt_bank(self.now), droop_bank(self.now), watt_var_bank(self.now)]
+        models = der_models(device, lambda: AT, serial="SN-9", panel=self.panel, now=self.now, banks=self.banks)
         self.registers = DerRegisters(models, self.panel)
         at, self.places = 40002, {}
         for each in models:
             self.places[each.id] = at
             at += 2 + sum(point.size for point in MODELS[each.id])
+
+    def now(self) -> float:
+        return self.now_s
 
     def shown(self, model: int) -> dict[str, Any]:
         """As pysunspec2 decodes it, in the points' units."""
@@ -54,14 +60,19 @@ class Der:
             self.now_s += 1.0
 
 
+COUNTS = {"NCrv": CURVES, "NCtl": CURVES, "NPt": CURVE_POINTS}
+
+
 def published(group: dict[str, Any], prefix: str = "") -> list[tuple[str, str, int, str | None]]:
     points = [(prefix + each["name"], each["type"], each["size"], each.get("sf")) for each in group.get("points", ())]
     for inner in group.get("groups", ()):
-        points += published(inner, f"{inner['name']}.")
+        times = range(1, COUNTS[inner["count"]] + 1) if "count" in inner else ("",)
+        for each in times:
+            points += published(inner, f"{prefix}{inner['name']}{each}.")
     return points
 
 
-@pytest.mark.parametrize("model", [701, 702, 703, 704, 713, 715])
+@pytest.mark.parametrize("model", [701, 702, 703, 704, 705, 706, 711, 712, 713, 715])
 def test_the_layout_is_the_one_that_the_sunspec_alliance_publishes(model: int) -> None:
     ours = [(point.name, point.type, point.size, point.scale) for point in MODELS[model]]
 
@@ -170,6 +181,111 @@ def test_what_cannot_be_written_is_refused(name: str, value: int, code: int) -> 
     with pytest.raises(ModbusFault) as refused:
         der.write(704, name, value)
     assert refused.value.code == code
+
+
+def write_curve(der: Der, number: int, **values: int) -> None:
+    for name, value in values.items():
+        der.write(705, f"Crv{number}.{name.replace('_', '.')}", value)
+
+
+CURVE = {"ActPt": 2, "DeptRef": 1, "RspTms": 7, "Pt1_V": 9500, "Pt1_Var": 3000, "Pt2_V": 10500, "Pt2_Var": -3000}
+
+
+def test_a_curve_is_obeyed_once_it_was_adopted_and_enabled() -> None:
+    """As pysunspec2 reads it: in progress, completed, in curve 1; curve 1 itself cannot be written."""
+    der = Der(Inverter())
+    own = der.shown(705)["Crv"][0]
+    assert (own["ActPt"], own["ReadOnly"], own["Pt"][3]) == (4, 1, {"V": 108.0, "Var": -44.0})
+    with pytest.raises(ModbusFault):
+        write_curve(der, 1, ActPt=2)
+    write_curve(der, 2, **CURVE)
+    der.write(705, "AdptCrvReq", 2)
+    assert (der.shown(705)["AdptCrvRslt"], der.shown(705)["Crv"][0]) == (0, own)
+    der.step(1)
+    shown = der.shown(705)
+
+    assert (shown["AdptCrvRslt"], shown["Ena"], der.volt_var.in_force) == (1, 0, None)
+    assert (shown["Crv"][0]["RspTms"], shown["Crv"][0]["Pt"][:2]) == (
+        7,
+        [{"V": 95.0, "Var": 30.0}, {"V": 105.0, "Var": -30.0}],
+    )
+    der.write(705, "Ena", 1)
+    assert der.volt_var.in_force is not None
+    assert der.volt_var.in_force["Pt2.V"] == 105.0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"Pt2_V": 9500}, {"Pt1_Var": 10_001}, {"ActPt": 0}, {"ActPt": 9}],
+    ids=["not-rising", "more-than-all", "no-points", "no-room"],
+)
+def test_a_curve_that_is_none_fails_and_what_was_obeyed_stands(wrong: dict[str, int]) -> None:
+    der = Der(Inverter())
+    own = der.shown(705)["Crv"][0]
+    write_curve(der, 2, **CURVE | wrong)
+    der.write(705, "AdptCrvReq", 2)
+    der.step(1)
+
+    assert (der.shown(705)["AdptCrvRslt"], der.shown(705)["Crv"][0]) == (2, own)
+
+
+@pytest.mark.parametrize(("droop", "result"), [(50, 1), (9, 2)], ids=["5-percent", "below-1-percent"])
+def test_a_droop_is_checked_as_well(droop: int, result: int) -> None:
+    der = Der(Inverter())
+    for name, value in {"DbOf": 200, "DbUf": 200, "KOf": droop, "KUf": 50, "RspTms": 20}.items():
+        der.write(711, f"Ctl2.{name}", value)
+    der.write(711, "AdptCtlReq", 2)
+    der.step(1)
+
+    assert der.shown(711)["AdptCtlRslt"] == result
+
+
+def test_after_its_reversion_time_a_device_obeys_the_curve_it_goes_back_to() -> None:
+    """Each write of the enable starts the time; what is left of it is told."""
+    der = Der(Inverter())
+    own = der.shown(705)["Crv"][0]["Pt"]
+    write_curve(der, 2, **CURVE)
+    der.write(705, "AdptCrvReq", 2)
+    der.step(1)
+    der.write(705, "RvrtTms", 10)
+    der.write(705, "Ena", 1)
+    der.step(6)
+    assert der.shown(705)["RvrtRem"] == 4
+    der.write(705, "Ena", 1)
+    der.step(9)
+    assert (der.shown(705)["RvrtRem"], der.shown(705)["RvrtCrv"]) == (1, 3)
+    der.step(1)
+
+    assert (der.shown(705)["Ena"], der.shown(705)["Crv"][0]["Pt"], der.shown(705)["RvrtRem"]) == (1, own, 0)
+
+
+def test_without_a_curve_to_go_back_to_it_is_off_after_its_reversion_time() -> None:
+    der = Der(Inverter())
+    der.write(706, "RvrtTms", 10)
+    der.write(706, "Ena", 1)
+    der.step(10)
+
+    assert (der.shown(706)["Ena"], der.shown(706)["RvrtCrv"]) == (0, None)
+
+
+def test_a_device_may_keep_less_time_than_it_is_told() -> None:
+    der = Der(Inverter())
+    der.panel.revert_max_s = 30
+    der.write(704, "WMaxLimPctRvrtTms", 600)
+    der.write(704, "WMaxLimPctEna", 1)
+
+    assert (der.shown(704)["WMaxLimPctRvrtTms"], der.shown(704)["WMaxLimPctRvrtRem"]) == (30, 30)
+
+
+def test_a_frozen_device_answers_and_its_heartbeat_stands() -> None:
+    der = Der(Inverter())
+    der.step(5)
+    before = der.shown(715)["DERHb"]
+    der.panel.frozen = True
+    der.step(5)
+    assert der.shown(715)["DERHb"] == before
+    der.panel.frozen = False
+    assert der.shown(715)["DERHb"] == before + 5
 
 
 async def test_pysunspec2_scans_and_controls_the_device_over_tcp() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from drivers.base import Emit, PlannedDevice, Traffic
 from gateway.local.lines import SAMPLE_S, WINDOW_S, Lines, Rates
-from gateway.local.ticks import BOUNDS_S, Ticks
 from gateway.model import Nameplate, SetPoint, Setting
 
 
@@ -66,16 +65,3 @@ def test_the_plan_is_made_anew_when_a_device_has_told_what_it_has_and_not_before
 
     [seen] = lines.look(2.0, {"pcc": line.nameplates[0]})
     assert seen.planned == PlannedDevice("pcc", 7.0, 0.1, 1.0, ())
-
-
-def test_every_completed_tick_is_counted_in_one_bucket() -> None:
-    ticks = Ticks()
-    assert ticks.look().ended is None
-
-    for seconds in (0.0005, 0.001, 0.0011, 5.0):
-        ticks.completed(10.0, 10.0 + seconds)
-    ticks.overran()
-    seen = ticks.look()
-
-    assert len(seen.within) == len(BOUNDS_S) + 1
-    assert (sum(seen.within), seen.within[-1], seen.overruns, seen.ended) == (4, 1, 1, 15.0)

@@ -107,6 +107,14 @@ def test_what_fails_is_seen() -> None:
     assert (found[key("healthy")], found[key("store_failing")]) == (0, 1)
 
 
+def test_the_process_tells_what_it_takes() -> None:
+    found = samples(view())
+
+    assert found[key("process_resident_memory_bytes")] > 1e6
+    assert found[key("process_cpu_seconds_total")] > 0
+    assert found[key("process_open_fds")] > 2
+
+
 def test_every_metric_is_ours_and_no_name_is_used_twice() -> None:
     text = metrics.exposition(view()).decode()
     names = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]

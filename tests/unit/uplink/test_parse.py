@@ -212,6 +212,28 @@ def test_a_function_that_the_contract_does_not_know_is_refused_as_unsupported() 
     assert refusal.detail.startswith("function 'dance' is not known; accepted are limit_active_power, set_active_power")
 
 
+@pytest.mark.parametrize("key", ["x - at `$.y", "x - at `$.y`", "x - at `$.ramp", "x` - at `$.value[7]", "a\\b", ""])
+def test_an_unknown_key_is_named_whatever_it_looks_like(key: str) -> None:
+    refusal = parse_order(order(**{key: 1}))
+    assert isinstance(refusal, Refusal)
+    assert refusal.detail.startswith(f"payload: unknown field {key!r}; accepted are schema, site, id, revision")
+
+
+def test_an_unknown_key_that_looks_like_a_path_into_a_list_raises_nothing() -> None:
+    changes = {
+        "function": "volt_var",
+        "value": ...,
+        "unit": ...,
+        "ramp": ...,
+        "tolerance": ...,
+        "curve": [[0, 0], [1, 1]],
+    }
+    refusal = parse_order(order(**changes, **{f"x - at `$.curve[{'9' * 5000}]": 1}))
+    assert isinstance(refusal, Refusal)
+    assert refusal.detail.startswith("payload: unknown field 'x - at `$.curve[999")
+    assert len(refusal.detail) < 400
+
+
 @pytest.mark.parametrize(
     "changes", [{"unit": "k" * 10_000}, {"kind": "k" * 10_000}, {"k" * 10_000: 1}], ids=["unit", "kind", "key"]
 )
