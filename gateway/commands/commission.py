@@ -207,13 +207,14 @@ def _commission(
             operator=operator,
             consent=asking.given if asking.consent else dict.fromkeys(site.ders, asking.why_not),
             ended=ended,
-            key=identity.fingerprint(key.public_key_pem),
         )
         _write(target, heading, results, key)
     except (StoreError, IdentityError) as error:
         raise click.ClickException(str(error)) from None
     verdict = worst(results)
-    click.echo(f"\n{ended}: {counted(results)}; protocol in {target}, signed by key {heading.key}")
+    click.echo(
+        f"\n{ended}: {counted(results)}; protocol in {target}, signed by key {identity.fingerprint(key.public_key_pem)}"
+    )
     return FAILED if verdict is Verdict.FAIL or ended != COMPLETE else 0
 
 

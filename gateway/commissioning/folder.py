@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gateway import identity
@@ -29,6 +30,7 @@ def write(folder: Path, heading: Heading, results: Sequence[Result], key: Identi
     Raises:
         OSError: The folder cannot be made or written.
     """
+    heading = replace(heading, key=identity.fingerprint(key.public_key_pem))
     shown = page(heading, results).encode()
     content = document(heading, results) | {"page": {"file": PAGE, "sha256": hashlib.sha256(shown).hexdigest()}}
     signed = as_bytes(content)

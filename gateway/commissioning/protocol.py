@@ -13,7 +13,8 @@ SCHEMA = "commissioning/1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heading:
-    """What a protocol is about: times as RFC 3339, `consent` by device, `ended` how it came to its end."""
+    """What a protocol is about: times as RFC 3339, `consent` by device, `ended` how it came to its end, `key` the
+    fingerprint of the key it is signed by."""
 
     site: str
     site_name: str
@@ -24,7 +25,7 @@ class Heading:
     operator: str
     consent: Mapping[str, str]
     ended: str
-    key: str
+    key: str = ""
 
 
 def document(heading: Heading, results: Sequence[Result]) -> dict[str, object]:

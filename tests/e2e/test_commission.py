@@ -46,6 +46,11 @@ class Bench:
     def advice(self, device: str, test: str) -> str:
         return next(str(t["advice"]) for t in self.protocol["tests"] if (t["device"], t["test"]) == (device, test))
 
+    @property
+    def limited(self) -> bool:
+        """Whether a limit is in force in the inverter itself."""
+        return self.site.plant.inverter.converter.limit.enabled
+
     def settings(self) -> dict[str, object]:
         """What a master can set in both devices."""
         inverter, battery = self.site.plant.inverter.converter, self.site.plant.battery
@@ -94,7 +99,7 @@ async def bench(folder: Path, *, meter_scale: int = -1) -> AsyncIterator[Bench]:
 
 async def until_limited(one: Bench) -> None:
     async with asyncio.timeout(END_S):
-        while not one.site.plant.inverter.converter.limit.enabled:  # noqa: ASYNC110 - registers do not tell
+        while not one.limited:  # noqa: ASYNC110 - registers do not tell
             await asyncio.sleep(0.02)
 
 
@@ -146,18 +151,24 @@ async def test_stopped_in_the_middle_of_a_step_it_gives_back_and_says_so(tmp_pat
         assert "bat1" not in {device for _, device, *_ in one.site.writes}
 
 
-async def test_killed_in_the_middle_of_a_step_the_journal_knows_what_to_give_back(tmp_path: Path) -> None:
+async def test_killed_in_the_middle_of_a_step_the_daemon_gives_back_at_its_next_start(tmp_path: Path) -> None:
     async with bench(tmp_path) as one:
         process = await one.start("--yes")
         await until_limited(one)
         process.kill()
         await ended(process)
+        assert one.limited
 
-        store = Store.open(tmp_path / "state", now=clock.now, limits=Limits())
+        daemon = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway.cli", "run", str(one.file)), stderr=asyncio.subprocess.DEVNULL
+        )
         try:
-            assert [(hold.point, hold.before) for hold in store.holds()] == [("inv1.active_power_limit", None)]
+            async with asyncio.timeout(END_S):
+                while one.limited:  # noqa: ASYNC110 - registers do not tell
+                    await asyncio.sleep(0.02)
         finally:
-            await store.close()
+            daemon.terminate()
+            await daemon.wait()
 
 
 @pytest.mark.parametrize(
