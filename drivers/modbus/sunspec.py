@@ -63,6 +63,8 @@ class _Part:
     def registers(self) -> int:
         """From the ID register to the end of all that is read."""
         ends = [each.end for each in self.fields]
+        if self.model.id == _REMOTE:
+            ends.append(min(models.DEVICE_HEARTBEAT.end, self.model.registers))
         ends += [
             setpoints.REGISTERS[self.model.id] if isinstance(each, Control) else each.registers for each in self.written
         ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from drivers.base import WriteRefused
-from drivers.modbus.pdu import RefusalError
+from drivers.base import ConnectionLost, WriteRefused
+from drivers.modbus.pdu import NoAnswerError, RefusalError
 from drivers.modbus.plan import Block
 from drivers.modbus.screen import Tell
 from drivers.modbus.sunspec_cells import CurveError
@@ -80,14 +80,16 @@ class CurveWriter:
         fresh = before is None and not stands  # what stands already may be ours, from before a restart
         if fresh:
             before = self._before[delegate.point] = tuple(words)
-        self.engaged.add(delegate.point)
         try:
             await _run(delegate.put(characteristic, before or words, words, self._revert_s), block, wire)
         except CurveError:
             if fresh:
                 del self._before[delegate.point]
-                self.engaged.discard(delegate.point)
             raise
+        except (NoAnswerError, ConnectionLost):
+            self.engaged.add(delegate.point)  # it may stand
+            raise
+        self.engaged.add(delegate.point)
 
     async def _give_back(self, delegate: Delegate, block: Block, words: Sequence[int], wire: Wire) -> None:
         await _run(delegate.give_back(self._before.get(delegate.point), words), block, wire)

@@ -26,7 +26,7 @@ _METER = (("SunSpec readings", 125),)
 _DER = (
     *_METER, ("SunSpec DC side", 70), ("SunSpec enter service", 17), ("SunSpec set-points", 67),
     ("SunSpec volt-var", 45), ("SunSpec volt-watt", 40), ("SunSpec droop", 24), ("SunSpec watt-var", 38),
-    ("SunSpec remote control", 7),
+    ("SunSpec remote control", 5),
 )  # fmt: skip
 _LIKELY = {"meter": _METER, "battery": (*_DER, ("SunSpec storage", 26))}
 
