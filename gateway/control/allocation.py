@@ -24,7 +24,7 @@ Strategy = Literal["proportional", "merit", "soc"]
 Direction = Literal["at_most", "exactly"]
 
 _NOTHING = 1e-3
-"""W: two powers this near are the same; above the rounding of sums, below what any device resolves."""
+"""W: two powers this near are the same, also at a total; above the rounding of sums, below what a device resolves."""
 
 _LEAST_SHARE = 1e-6
 """Of its weight: the part of a store with nothing to give. Not zero: it moves when no other can."""
@@ -61,8 +61,8 @@ class Unit:
         """
         Where in its band it can be, rising; if nowhere, its highest step below the band (else its lowest one), or off.
 
-        >>> Unit(Band(0, 50), 60, min_power_w=5).places()
-        [Band(lo=0.0, hi=0.0), Band(lo=5, hi=50)]
+        >>> Unit(Band(0.0, 50.0), 60.0, min_power_w=5.0).places()
+        [Band(lo=0.0, hi=0.0), Band(lo=5.0, hi=50.0)]
         """
         lo, hi = self.band.lo, self.band.hi
         if self.steps:
@@ -127,7 +127,7 @@ def share(total: float, bands: Mapping[str, Band], weights: Mapping[str, float])
         One value a device, within its band. Their sum is *total* when the sum of the bands contains it, else the
         nearest that can be reached.
 
-    >>> share(30.0, {"a": Band(0, 60), "b": Band(0, 5)}, {"a": 60, "b": 30})
+    >>> share(30.0, {"a": Band(0.0, 60.0), "b": Band(0.0, 5.0)}, {"a": 60.0, "b": 30.0})
     {'a': 25.0, 'b': 5.0}
     """
     shares: dict[str, float] = {}
