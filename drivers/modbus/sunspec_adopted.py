@@ -106,7 +106,7 @@ class CurveForm:
         values = [(number_in(*x, curve, words), number_in(*y, curve, words)) for x, y in shape.points(active)]
         points = curve_points(values, self.reference, code)
         response_s = number_in(*self.response, curve, words) if self.response is not None else None
-        return None if points is None else Curve(points, response_s)
+        return None if points is None else Curve(points, response_s or None)
 
     def wish(self, shape: Shape, characteristic: Characteristic, words: Sequence[int]) -> Wish:
         curve = as_curve(characteristic)
@@ -134,6 +134,7 @@ class DroopForm:
         if over_hz is None or under_hz is None or over is None or under is None or min(over_hz, under_hz) >= _OFF_HZ:
             return None
         p_min = None if lowest is None else tidy(lowest / 100)
+        response_s = response_s or None  # 0 is at once
         if under_hz >= _OFF_HZ:
             return Droop(over_hz, over, response_s, p_min, sides="over")
         if over_hz >= _OFF_HZ:

@@ -8,6 +8,7 @@ into a curve that is not active, where there is one. Offsets count from a model'
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 from typing import Protocol
@@ -178,13 +179,24 @@ class Array:
             fault = "" if same(cells, held) else f"curve {number} was written, the device holds {found}"
         except CurveError as error:
             fault = str(error)
-        if fault:
-            if enabled != on:
-                for at, content in runs(self.table.stood(self._curve(number, words), words)):
-                    yield Write(start + at, content)
-                yield Write(ENABLE, (on,))
-            raise CurveError(f"model {self.model}: {fault}")
-        return enabled
+        if not fault:
+            return enabled
+        if enabled != on and not (yield from self._undone(number, on, words)):
+            fault += "; what it obeyed could not be restored, and it is disabled"
+        raise CurveError(f"model {self.model}: {fault}")
+
+    def _undone(
+        self, number: int, on: int, words: Sequence[int]
+    ) -> Generator[Read | Write | Pause, Sequence[int], bool]:
+        """Enables again what the model's `words` show, once it stands there again; returns whether it does."""
+        stood, start = self.table.stood(self._curve(number, words), words), FIRST + (number - 1) * self.table.size
+        for at, content in runs(stood):
+            with suppress(CurveError):  # what was refused before changed nothing
+                yield Write(start + at, content)
+        if not stood or not same(stood, (yield Read(start, max(cell.end for cell in stood)))):
+            return False
+        yield Write(ENABLE, (on,))
+        return True
 
 
 def registers(size: int, words: Sequence[int]) -> int:

@@ -150,8 +150,9 @@ def _response(place: Setting, response_s: float | None, curve: Sequence[int]) ->
 
 
 def _response_s(place: Setting, curve: Sequence[int], words: Sequence[int]) -> float | None:
+    """None: at once, or not told."""
     t95_s = number_in(*place, curve, words)
-    return None if t95_s is None else round(t95_s / T95_PER_T90, _RESPONSE_DIGITS)
+    return round(t95_s / T95_PER_T90, _RESPONSE_DIGITS) if t95_s else None
 
 
 def _stood(places: Sequence[Setting], first: int, curve: Sequence[int], words: Sequence[int]) -> tuple[Cell, ...]:
