@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 
 from drivers.base import ConnectionLost, Driver, Emit, PlannedDevice, Traffic, WriteRefused
@@ -12,6 +13,7 @@ from drivers.modbus.endpoint import SerialLine
 from drivers.modbus.link import Link, Pace
 from drivers.modbus.plan import phases, planned
 from drivers.modbus.rtu import silence_s
+from drivers.modbus.traffic import Count
 from drivers.modbus.unit import Unit
 from gateway.model import SetPoint, Setting
 
@@ -27,6 +29,7 @@ class ModbusDriver:
         self._units = {device.id: Unit(device, revert_s) for device in devices}
         self.nameplates = tuple(unit.nameplate for unit in self._units.values())
         self._phases = phases(self.name, len(self._units))
+        self._counts: defaultdict[int, Count] = defaultdict(Count)
         self._link: Link | None = None
         self._emit: Emit | None = None
         self._writing = {name: asyncio.Lock() for name in self._units}
@@ -37,10 +40,11 @@ class ModbusDriver:
         return tuple(planned(name, each, line_time_s) for name, each in requests.items())
 
     def traffic(self) -> tuple[Traffic, ...]:
-        return tuple(Traffic(name) for name in self._units)
+        return tuple(self._counts[unit.device.unit].of(name) for name, unit in self._units.items())
 
     async def run(self, emit: Emit) -> None:
         link = await connect(self._line, self._pace, self._tls)
+        link.counts = self._counts
         self._link, self._emit = link, emit
         lost: ConnectionLost | None = None
         try:

@@ -23,6 +23,12 @@ class Framing(Protocol):
     def frame(self, request: Request) -> bytes:
         """The bytes to send; from now on, what is received is an answer to this request or to none."""
 
+    def whole(self, data: bytes) -> bytes | None:
+        """
+        The data of the right answer to the request under way, when the bytes are exactly that and no others are left.
+        None says nothing of them: they are for `received`.
+        """
+
     def received(self, data: bytes) -> Iterable[Answer]:
         """
         What the bytes, with those before them, say.
@@ -38,29 +44,32 @@ class Framing(Protocol):
 class TcpFraming:
     """Modbus TCP: an answer carries the transaction number of its request."""
 
+    __slots__ = ("_buffer", "_head", "_request", "_size", "_transaction")
     numbered = True
 
     def __init__(self) -> None:
         self._transaction = 0
-        self._number = b""
         self._request: Request | None = None
+        self._head = b""
+        self._size = 0
         self._buffer = b""
 
     def frame(self, request: Request) -> bytes:
-        self._transaction = self._transaction % 0xFFFF + 1
-        self._number = self._transaction.to_bytes(2, "big")
+        self._transaction = transaction = self._transaction % 0xFFFF + 1
+        number = transaction.to_bytes(2, "big")
         self._request = request
-        return request.frame(self._number)
+        self._head = number + request.answered
+        self._size = request.answer_size
+        return number + request.asked
 
-    def received(self, data: bytes) -> Iterable[Answer]:
-        if self._request is not None and not self._buffer:
-            answer = self._request.data_of(data, self._number)
-            if answer is not None:
-                self._request = None
-                return (answer,)
-        return self._parts(data)
+    def whole(self, data: bytes) -> bytes | None:
+        """One comparison looks at number, protocol, length, unit, function and byte count, or the whole echo."""
+        if len(data) != self._size or self._buffer or not data.startswith(self._head):
+            return None
+        self._request = None
+        return data[len(self._head) :]
 
-    def _parts(self, data: bytes) -> Iterator[Answer]:
+    def received(self, data: bytes) -> Iterator[Answer]:
         self._buffer += data
         while frame := next_frame(self._buffer, 0):
             self._buffer = self._buffer[frame.end :]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections import deque
-from collections.abc import Iterator
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from math import inf
 from typing import cast
 
 from drivers.base import ConnectionLost
 from drivers.modbus import tls
 from drivers.modbus.framing import Framing, TcpFraming
 from drivers.modbus.pdu import FrameError, NoAnswerError, Request
+from drivers.modbus.traffic import Count
 
 CONNECT_TIMEOUT_S = 3.0
 """Long enough for one lost SYN, which Linux repeats after 1 s; the supervisor tries again anyway."""
@@ -43,13 +46,8 @@ class Pace:
 UNHURRIED = Pace()
 
 
-@dataclass(slots=True, eq=False)
-class _Exchange:
-    """A request on its way, and who waits for its data."""
-
-    request: Request
-    timeout_s: float
-    answer: asyncio.Future[bytes]
+_Waiting = tuple[Request, float, asyncio.Future[bytes]]
+"""A request that is not yet under way, its time-out in seconds, and what becomes its data."""
 
 
 class Link(asyncio.Protocol):
@@ -63,28 +61,67 @@ class Link(asyncio.Protocol):
     What waits here is bounded by its callers: each device has one task that reads, and one write is under way at once.
     """
 
+    __slots__ = (
+        "_alarm",
+        "_alarm_s",
+        "_count",
+        "_ended",
+        "_framing",
+        "_future",
+        "_gap_s",
+        "_holds",
+        "_in_flight",
+        "_limit_s",
+        "_loop",
+        "_numbered",
+        "_pace",
+        "_peer",
+        "_quiet_s",
+        "_reads",
+        "_ready_at",
+        "_reason",
+        "_restless_until",
+        "_sent_at",
+        "_time",
+        "_timeout_s",
+        "_transport",
+        "_wake",
+        "_write",
+        "_writes",
+        "counts",
+        "unanswered",
+    )
+
     def __init__(self, peer: str, framing: Framing, pace: Pace = UNHURRIED) -> None:
         self._loop = asyncio.get_running_loop()
+        self._time = self._loop.time
+        self._future: Callable[[], asyncio.Future[bytes]] = partial(asyncio.Future, loop=self._loop)
         self._peer = peer
         self._framing = framing
         self._numbered = framing.numbered
         self._pace = pace
+        self._gap_s = pace.gap_s
         self._transport: asyncio.Transport | None = None
-        self._in_flight: _Exchange | None = None
-        self._writes: deque[_Exchange] = deque()
-        self._reads: deque[_Exchange] = deque()
+        self._write: Callable[[bytes], None]
+        self._in_flight: asyncio.Future[bytes] | None = None
+        self._count = Count()
+        self._timeout_s = self._limit_s = 0.0
+        self._sent_at = 0.0
+        self._writes: deque[_Waiting] = deque()
+        self._reads: deque[_Waiting] = deque()
         self._holds = 0
         self._quiet_s = pace.quiet_s
         self._restless_until: float | None = None
-        self._ready_at = 0.0
+        self._ready_at = inf
         self._wake: asyncio.TimerHandle | None = None
-        self._deadline = 0.0
         self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_at = 0.0
+        self._alarm_s = inf
         self._reason: str | None = None
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self.unanswered = 0
         """Time-outs in a row with no frame received in between."""
+        self.counts: defaultdict[int, Count] = defaultdict(Count)
+        """What the requests of each unit id have come to; whoever keeps it over several links puts its own here."""
 
     @classmethod
     async def connect(
@@ -117,10 +154,10 @@ class Link(asyncio.Protocol):
             raise ConnectionLost(f"{peer}: {tls.reason(error)}") from error
         return link
 
-    async def request(self, request: Request, timeout_s: float, *, first: bool = False) -> bytes:
+    def request(self, request: Request, timeout_s: float, *, first: bool = False) -> asyncio.Future[bytes]:
         """
-        The data of the answer; `timeout_s` runs from the sending, without the time that the bytes need on the line.
-        `first`: before all that wait without it.
+        What becomes the data of the answer. `timeout_s` runs from the sending, without the time that the bytes need on
+        the line. `first`: before all that wait without it.
 
         Raises:
             ConnectionLost: The connection is gone; at once when it goes.
@@ -129,24 +166,14 @@ class Link(asyncio.Protocol):
         """
         if self._reason is not None:
             raise ConnectionLost(self._reason)
-        exchange = _Exchange(request, timeout_s, self._loop.create_future())
-        if self._idle and (first or not self._holds):
-            self._send(exchange)
+        answer = self._future()
+        # When nothing is under way, nothing else keeps a request waiting: each end of one sends the next.
+        if self._in_flight is None and not self._ready_at and (first or not self._holds):
+            self._send(request, timeout_s, answer)
         else:
-            (self._writes if first else self._reads).append(exchange)
+            (self._writes if first else self._reads).append((request, timeout_s, answer))
             self._send_next()
-        return await exchange.answer
-
-    @property
-    def _idle(self) -> bool:
-        """Nothing is under way, waits, or has to be waited for."""
-        return (
-            self._in_flight is None
-            and not self._reads
-            and not self._writes
-            and not self._ready_at
-            and self._transport is not None
-        )
+        return answer
 
     @contextmanager
     def reads_held(self) -> Iterator[None]:
@@ -171,8 +198,10 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._write = self._transport.write
+        self._ready_at = 0.0
         self._not_before(self._pace.pause_after_connect_s)
-        if not self._framing.numbered:
+        if not self._numbered:
             self._keep_quiet()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -180,20 +209,32 @@ class Link(asyncio.Protocol):
         self._ended.set_result(None)
 
     def data_received(self, data: bytes) -> None:
+        answer = self._in_flight
+        if answer is None or self._gap_s or (whole := self._framing.whole(data)) is None:
+            self._received(data)
+            return
+        self._in_flight = None
+        self.unanswered = 0
+        self._count.busy_s += self._time() - self._sent_at
+        if not answer.done():  # else whoever waited for it was cancelled
+            answer.set_result(whole)
+        if self._writes or self._reads:
+            self._send_next()
+
+    def _received(self, data: bytes) -> None:
+        """Whatever is not the whole of the right answer, and nothing else."""
         if self._reason is not None:
             return
         doubt = self._in_flight is None
         try:
             for answer in self._framing.received(data):
                 self.unanswered = 0
-                exchange = self._in_flight
-                if exchange is None:
+                if self._in_flight is None:
                     doubt = True
                 elif answer is not None:
                     doubt = isinstance(answer, NoAnswerError)
-                    self._settle(exchange, answer)
-                    if self._pace.gap_s:
-                        self._not_before(self._pace.gap_s)
+                    self._settle(answer)
+                    self._not_before(self._gap_s)
         except FrameError as error:
             self.close(f"{self._peer}: {error}")
             return
@@ -202,26 +243,30 @@ class Link(asyncio.Protocol):
         if self._writes or self._reads:
             self._send_next()
 
-    def _expect_by(self, deadline: float) -> None:
-        """One timer for many requests: set and cancelled for each, it took 5 % of a read back to back."""
+    def _look_in(self, delay_s: float) -> None:
+        """
+        One timer for many requests: set and cancelled for each, it took 5 % of a read back to back. It is early for
+        every later request that may take as long or longer, and is then set again for what is left.
+        """
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm, self._alarm_at = self._loop.call_at(deadline, self._look), deadline
+        self._alarm, self._alarm_s = self._loop.call_later(delay_s, self._look), delay_s
 
     def _look(self) -> None:
-        self._alarm = None
-        if (exchange := self._in_flight) is None:
+        self._alarm, self._alarm_s = None, inf
+        if self._in_flight is None:
             return
-        if self._deadline - self._loop.time() > TIMER_EARLY_S:
-            self._expect_by(self._deadline)
+        left_s = self._sent_at + self._limit_s - self._time()
+        if left_s > TIMER_EARLY_S:
+            self._look_in(left_s)
         else:
-            self._timed_out(exchange)
+            self._timed_out()
 
-    def _timed_out(self, exchange: _Exchange) -> None:
+    def _timed_out(self) -> None:
         self.unanswered += 1
-        self._settle(exchange, NoAnswerError(f"no answer within {exchange.timeout_s:g} s"))
-        self._not_before(self._pace.gap_s)
-        if not self._framing.numbered:
+        self._settle(NoAnswerError(f"no answer within {self._timeout_s:g} s"))
+        self._not_before(self._gap_s)
+        if not self._numbered:
             self._keep_quiet()
         self._send_next()
 
@@ -238,15 +283,19 @@ class Link(asyncio.Protocol):
             self.close(f"{self._peer}: talks without being asked for {RESTLESS_MAX_S:g} s; is there a second master?")
         self._not_before(self._quiet_s)
 
-    def _settle(self, exchange: _Exchange, result: bytes | Exception) -> None:
-        if exchange is self._in_flight:
-            self._in_flight = None
-        if exchange.answer.done():  # whoever waited for it was cancelled
+    def _settle(self, result: bytes | Exception) -> None:
+        """The request under way has come to its end."""
+        answer = self._in_flight
+        if answer is None:
+            return
+        self._in_flight = None
+        self._count.busy_s += self._time() - self._sent_at
+        if answer.done():  # whoever waited for it was cancelled
             return
         if isinstance(result, bytes):
-            exchange.answer.set_result(result)
+            answer.set_result(result)
         else:
-            exchange.answer.set_exception(result)
+            answer.set_exception(result)
 
     def _send_next(self) -> None:
         while self._in_flight is None and self._reason is None and self._transport is not None:
@@ -254,22 +303,23 @@ class Link(asyncio.Protocol):
                 return
             if self._ready_at and self._must_wait():
                 return
-            exchange = (self._writes or self._reads).popleft()
-            if not exchange.answer.done():
-                self._send(exchange)
+            request, timeout_s, answer = (self._writes or self._reads).popleft()
+            if not answer.done():
+                self._send(request, timeout_s, answer)
 
-    def _send(self, exchange: _Exchange) -> None:
-        self._in_flight = exchange
-        deadline = self._loop.time() + exchange.timeout_s
+    def _send(self, request: Request, timeout_s: float, answer: asyncio.Future[bytes]) -> None:
+        self._in_flight = answer
+        self._count = count = self.counts[request.unit]
+        count.requests += 1
+        self._sent_at = self._time()
+        self._timeout_s = self._limit_s = timeout_s
         if not self._numbered:
             self._restless_until = None
-            self._quiet_s = min(exchange.timeout_s, QUIET_MAX_S)
-            deadline += self._framing.air_time_s(exchange.request)
-        frame = self._framing.frame(exchange.request)
-        if self._alarm is None or deadline < self._alarm_at:
-            self._expect_by(deadline)
-        self._deadline = deadline
-        cast("asyncio.Transport", self._transport).write(frame)
+            self._quiet_s = min(timeout_s, QUIET_MAX_S)
+            self._limit_s += self._framing.air_time_s(request)
+        if self._limit_s < self._alarm_s:
+            self._look_in(self._limit_s)
+        self._write(self._framing.frame(request))
 
     def _must_wait(self) -> bool:
         if self._wake is not None:
@@ -287,10 +337,10 @@ class Link(asyncio.Protocol):
         for timer in (self._wake, self._alarm):
             if timer is not None:
                 timer.cancel()
-        open_exchanges = [*self._writes, *self._reads]
-        if self._in_flight is not None:
-            open_exchanges.append(self._in_flight)
+        waiting = [answer for _, _, answer in (*self._writes, *self._reads)]
         self._writes.clear()
         self._reads.clear()
-        for exchange in open_exchanges:
-            self._settle(exchange, ConnectionLost(self._reason))
+        self._settle(ConnectionLost(self._reason))
+        for answer in waiting:
+            if not answer.done():
+                answer.set_exception(ConnectionLost(self._reason))

@@ -78,26 +78,18 @@ class Request:
     pdu: bytes
     head: bytes
     length: int
-    _asked: bytes = field(init=False, repr=False, compare=False)
-    _answered: bytes = field(init=False, repr=False, compare=False)
+    asked: bytes = field(init=False, repr=False, compare=False)
+    """The frame of Modbus TCP to send, after its transaction number."""
+    answered: bytes = field(init=False, repr=False, compare=False)
+    """How the only right frame begins after its number: all of it but a read's data."""
+    answer_size: int = field(init=False, repr=False, compare=False)
+    """Bytes of that frame, number and all."""
 
     def __post_init__(self) -> None:
-        # What stands after the transaction number of either frame is the same each time this is asked.
-        object.__setattr__(self, "_asked", _TAIL.pack(0, len(self.pdu) + 1, self.unit) + self.pdu)
-        object.__setattr__(self, "_answered", _TAIL.pack(0, self.length + 1, self.unit) + self.head)
-
-    def frame(self, transaction: bytes) -> bytes:
-        """The frame to send; `transaction` is its number, as two bytes."""
-        return transaction + self._asked
-
-    def data_of(self, frame: bytes, transaction: bytes) -> bytes | None:
-        """
-        The data of a right answer, when `frame` is exactly one; else None, and the reason is to be found by parts.
-
-        One comparison looks at number, protocol, length, unit, function and byte count.
-        """
-        head = transaction + self._answered
-        return frame[len(head) :] if len(frame) == _OVERHEAD + self.length and frame.startswith(head) else None
+        # Made once, because what stands after the number is the same each time this is asked.
+        object.__setattr__(self, "asked", _TAIL.pack(0, len(self.pdu) + 1, self.unit) + self.pdu)
+        object.__setattr__(self, "answered", _TAIL.pack(0, self.length + 1, self.unit) + self.head)
+        object.__setattr__(self, "answer_size", _OVERHEAD + self.length)
 
     def check(self, unit: int, answer: bytes) -> bytes:
         """

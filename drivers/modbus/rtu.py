@@ -106,6 +106,9 @@ class RtuFraming:
         self._echo = sent if self._line is not None and self._line.echo else b""
         return sent
 
+    def whole(self, data: bytes) -> bytes | None:  # noqa: ARG002 -- a line's answers come in pieces, with a checksum
+        return None
+
     def received(self, data: bytes) -> Iterator[Answer]:
         if (request := self._request) is None:
             yield None

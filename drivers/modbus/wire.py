@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from drivers.modbus import pdu
 from drivers.modbus.link import Link
 from drivers.modbus.pdu import NoAnswerError, RefusalError, Request, Space
+from drivers.modbus.traffic import Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,11 @@ class Wire:
     unit: int
     timeout_s: float
 
+    @property
+    def traffic(self) -> Count:
+        """What this unit's requests have come to; the link counts `requests` and `busy_s`."""
+        return self.link.counts[self.unit]
+
     async def ask(self, request: Request, *, first: bool = False) -> bytes:
         """
         Raises:
@@ -33,9 +39,14 @@ class Wire:
         """
         try:
             return await self.link.request(request, self.timeout_s, first=first)
+        except NoAnswerError:
+            self.traffic.unanswered += 1
+            raise
         except RefusalError as error:
             if error.code in pdu.UNREACHABLE:
+                self.traffic.unanswered += 1
                 raise NoAnswerError(str(error)) from None
+            self.traffic.refused += 1
             raise
 
     async def read(self, space: Space, address: int, count: int, *, first: bool = False) -> bytes:
@@ -51,6 +62,7 @@ class Wire:
             request = pdu.write_registers(self.unit, address, words)
         else:
             request = pdu.write_register(self.unit, address, words[0])
+        self.traffic.writes += 1
         await self.ask(request, first=True)
 
     def reads_held(self) -> AbstractContextManager[None]:

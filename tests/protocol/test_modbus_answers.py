@@ -7,7 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from drivers.base import ConnectionLost, WriteRefused
+from drivers.base import ConnectionLost, Driver, Emit, Traffic, WriteRefused
+from drivers.modbus import plan
+from drivers.modbus.config import ModbusDevice
+from drivers.modbus.driver import build
+from drivers.modbus.link import Link
+from drivers.modbus.unit import Unit
 from gateway.model import Quality, SetPoint
 from tests.contract.watch import Watch, running
 from tests.protocol import modbus_peers as peers
@@ -227,3 +232,103 @@ async def test_what_cannot_be_written_never_reaches_the_wire(value: float | None
             with pytest.raises(WriteRefused, match=accepted):
                 await driver.write(SetPoint("d.r0", value, expires=float("inf"), cause="test"))
             assert functions == {3}
+
+
+def traffic_of(driver: Driver, device: str = "d") -> Traffic:
+    (found,) = (each for each in driver.traffic() if each.device == device)
+    return found
+
+
+async def test_traffic_is_all_zero_before_the_first_connection() -> None:
+    assert peers.driver(502, *POINTS).traffic() == (Traffic("d"),)
+
+
+async def test_traffic_counts_what_was_asked_and_how_it_ended() -> None:
+    """A write echoed, a block refused, and the time the line was taken: at least that of the device's own turns."""
+    turn_s = 0.02
+    answered = 0
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        nonlocal answered
+        await asyncio.sleep(turn_s)
+        answered += 1
+        if request[7] == 6:
+            writer.write(request)
+        elif request[9] == 41:  # the low byte of the address
+            writer.write(frame(request[:2], request[6], bytes((request[7] | 0x80, 2))))
+        else:
+            writer.write(right_answer(request))
+
+    write_only = {"name": "w", "register": "holding:9", "type": "uint16", "access": "write"}
+    async with peers.scripted(answer) as port:
+        driver = peers.driver(port, POINTS[0], OTHERS[1], write_only)
+        async with running(driver) as watch:
+            await watch.until(lambda: watch.value("d.r0") == 1000 and watch.latest("d.r41") is not None)
+            await driver.write(SetPoint("d.w", 5, expires=float("inf"), cause="test"))
+        found = traffic_of(driver)
+    assert (found.refused, found.unanswered, found.writes) == (1, 0, 1)
+    assert answered <= found.requests <= answered + 1  # the last may be cut off by the end
+    assert found.busy_s >= (answered - 1) * turn_s * 0.9
+
+
+async def test_a_request_without_an_answer_is_counted_with_its_whole_time() -> None:
+    async def answer(_request: bytes, _writer: asyncio.StreamWriter) -> None:
+        return
+
+    async with peers.scripted(answer) as port:
+        driver = peers.driver(port, *POINTS)
+        async with running(driver) as watch:
+            await watch.until(lambda: traffic_of(driver).unanswered == 1)
+        assert traffic_of(driver).requests == 1
+        assert traffic_of(driver).busy_s >= TIMEOUT_S * 0.9
+
+
+async def test_traffic_is_kept_over_connections_and_told_by_device() -> None:
+    """Unit 1 answers, and the device behind unit 2 does not; a second run goes on counting."""
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        if request[6] == 1:
+            writer.write(right_answer(request))
+
+    async with peers.scripted(answer) as port:
+        given = {"driver": "modbus", "role": "meter", "endpoint": f"tcp://127.0.0.1:{port}", "poll": "20ms"}
+        devices = [
+            ModbusDevice.model_validate({**given, "id": f"d{unit}", "unit": unit, "timeout": "50ms", "points": POINTS})
+            for unit in (1, 2)
+        ]
+        (driver,) = build(devices, revert_s=None)
+        async with running(driver) as watch:
+            await watch.until(lambda: traffic_of(driver, "d2").unanswered == 1)
+        before = traffic_of(driver, "d1").requests
+        async with running(driver) as watch:
+            await watch.until(lambda: traffic_of(driver, "d2").unanswered == 2)
+            await watch.until(lambda: traffic_of(driver, "d1").requests > before)
+    assert traffic_of(driver, "d1").unanswered == 0
+    assert traffic_of(driver, "d2").requests == 2
+
+
+async def test_each_endpoint_has_its_turns_at_its_own_phase(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the driver tells its devices, the same at each start."""
+    told: dict[str, float] = {}
+
+    async def run(unit: Unit, _link: Link, emit: Emit, *, phase: float, **_others: object) -> None:
+        told[unit.device.id] = phase
+        emit([unit.nameplate])
+        await asyncio.get_running_loop().create_future()
+
+    async def answer(_request: bytes, _writer: asyncio.StreamWriter) -> None:
+        return
+
+    monkeypatch.setattr(Unit, "run", run)
+    starts = []
+    async with peers.scripted(answer) as one, peers.scripted(answer) as two:
+        for _ in range(2):
+            told.clear()
+            first, second = peers.driver(one, *POINTS, id="a"), peers.driver(two, *POINTS, id="b")
+            async with running(first) as watch, running(second) as other:
+                await watch.until(lambda: "a" in told)
+                await other.until(lambda: "b" in told)
+            starts.append(dict(told))
+    assert starts[0] == starts[1]
+    assert starts[0] == {"a": plan.phases(first.name, 1)[0], "b": plan.phases(second.name, 1)[0]}
+    assert starts[0]["a"] != starts[0]["b"]

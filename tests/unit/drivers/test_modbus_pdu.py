@@ -38,7 +38,7 @@ READ_10 = pdu.read(1, "holding", 0, 10)
 )
 def test_requests_are_the_bytes_of_the_specification(transaction: int, request_: Request, wire: str) -> None:
     """The examples of the application protocol; the last two are the writes of a SunSpec limit."""
-    assert request_.frame((transaction).to_bytes(2, "big")) == bytes.fromhex(wire)
+    assert transaction.to_bytes(2, "big") + request_.asked == bytes.fromhex(wire)
 
 
 @pytest.mark.parametrize(
