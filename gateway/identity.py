@@ -39,17 +39,31 @@ def load_or_create(state_dir: Path) -> Identity:
     The key of this state directory; made on first use, readable by its owner alone.
 
     Raises:
-        IdentityError: The file cannot be read or made, is no such key, or is open to others.
+        IdentityError: As `load`, or the file cannot be made.
     """
     path = state_dir / KEY_FILE
     try:
         if not path.exists():
             _create(path)
+    except OSError as error:
+        raise IdentityError(f"{path}: the gateway's key cannot be made: {error.strerror or error}") from None
+    return load(state_dir)
+
+
+def load(state_dir: Path) -> Identity:
+    """
+    The key that this state directory has.
+
+    Raises:
+        IdentityError: The file is not there, cannot be read, is no such key, or is open to others.
+    """
+    path = state_dir / KEY_FILE
+    try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise IdentityError(f"{path}: is open to other users; a private key is its owner's alone: chmod 600 {path}")
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
-        raise IdentityError(f"{path}: the gateway's key cannot be used: {error.strerror or error}") from None
+        raise IdentityError(f"{path}: the gateway's key cannot be read: {error.strerror or error}") from None
     except (ValueError, TypeError) as error:
         raise IdentityError(f"{path}: is no private key: {error}; restore it from a backup") from None
     if not isinstance(key, Ed25519PrivateKey):

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -113,7 +114,7 @@ def command(
 
 def _verify(protocol: Path, site: Site | None) -> int:
     try:
-        known = identity.load_or_create(site.state_dir).public_key_pem if site is not None else None
+        known = identity.load(site.state_dir).public_key_pem if site is not None else None
         content = folder.check(protocol, known)
     except IdentityError as error:
         raise click.ClickException(str(error)) from None
@@ -145,7 +146,7 @@ class _Asking:
         )
 
     async def _ask(self, device: Device, told: str) -> bool:
-        click.echo(f"\n{device.id}: will be written: {told}")
+        _say(f"\n{device.id}: will be written: {told}")
         if self.yes:
             self.given[device.id] = f"given by --yes: {told}"
             return True
@@ -164,7 +165,9 @@ async def _line() -> str:
         await readable.wait()
     finally:
         loop.remove_reader(terminal)
-    return os.read(terminal, LINE_MAX).decode(errors="replace")  # all of it: what was typed ahead agrees to nothing
+    with suppress(OSError):  # a terminal that is gone agrees to nothing, nor does what was typed ahead
+        return os.read(terminal, LINE_MAX).decode(errors="replace")
+    return ""
 
 
 class _Holds:
@@ -250,7 +253,7 @@ def _open(site: Site) -> Store:
 
 
 async def _run(site: Site, store: Store, asking: _Asking, timing: Timing, nominal_v: float) -> tuple[list[Result], str]:
-    """The results, and how it ended. SIGTERM and Ctrl-C end the tests, not before all is given back."""
+    """The results, and how it ended. SIGTERM, Ctrl-C or a lost terminal end it, not before all is given back."""
     await store.start()
     try:
         # No reversion is armed: registers are left as they were found, and the journaled holds outlive this process.
@@ -267,7 +270,7 @@ async def _run(site: Site, store: Store, asking: _Asking, timing: Timing, nomina
                 tell=_tell,
             )
             tests = asyncio.create_task(session.run(), name="tests")
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 asyncio.get_running_loop().add_signal_handler(number, tests.cancel)
             await asyncio.wait({tests})
             if not tests.cancelled():
@@ -288,7 +291,11 @@ def _devices(site: Site) -> list[Device]:
 
 def _tell(result: Result) -> None:
     verdict = click.style(f"{result.verdict:<{_VERDICT_WIDTH}}", fg=_COLOURS[result.verdict], bold=True)
-    line = f"{verdict}  {result.device}: {result.test}: {result.measured}"
-    click.echo(line.rstrip(": "))
+    _say(f"{verdict}  {result.device}: {result.test}: {result.measured}".rstrip(": "))
     if result.advice and result.verdict is not Verdict.PASS:
-        click.echo(f"{'':<{_VERDICT_WIDTH}}  → {result.advice}")
+        _say(f"{'':<{_VERDICT_WIDTH}}  → {result.advice}")
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):  # the terminal may be gone; the protocol says it all
+        click.echo(line)

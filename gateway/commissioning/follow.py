@@ -65,6 +65,7 @@ def judge_device(record: Record) -> Result:
         advice = f"{power} has no sign: take the signed register of the device"
         return Result(record.device_id, FOLLOWS, Verdict.FAIL, expected, measured, advice, values)
     settled = all(phase.settled for phase in record.phases if phase.stepped)
+    slow = "" if settled else ", and whether a ramp in the device makes it slow"
     verdict, advice = {
         Kind.SAME: (Verdict.PASS, "" if settled else "slower than it is waited for, or not steady"),
         Kind.NOISY: (
@@ -77,7 +78,10 @@ def judge_device(record: Record) -> Result:
             "does not follow: is remote control enabled in the device, and the register right?",
         ),
         Kind.SCALED: (Verdict.FAIL, f"{_scaled(power, factor)}; or the set-point's scale, or rated_power, is wrong"),
-    }.get(kind, (Verdict.FAIL, f"moves by {factor:.0%} of what is asked: check rated_power and the set-point's scale"))
+    }.get(
+        kind,
+        (Verdict.FAIL, f"moves by {factor:.0%} of what is asked: check rated_power and the set-point's scale{slow}"),
+    )
     return Result(record.device_id, FOLLOWS, verdict, expected, measured, advice, values | {"factor": factor})
 
 

@@ -231,9 +231,11 @@ class Session:
             settled = await bench.until(reached, patience)
             await asyncio.sleep(self._timing.hold_s)
             since = bench.now().mono
-            watched = [_power(plan), *([f"{self._pcc}.active_power"] if self._pcc else [])]
             await asyncio.sleep(self._timing.hold_s)
-            await bench.until(lambda: all(len(bench.series(p, since)) >= SAMPLES_LEAST for p in watched), LATER_S)
+            powers = [_power(plan), *([f"{self._pcc}.active_power"] if self._pcc else [])]
+            watched = [power for power in powers if bench.number(power) is not None]
+            enough_s = SAMPLES_LEAST * max((bench.image.point(power).max_age for power in watched), default=0.0)
+            await bench.until(lambda: all(len(bench.series(p, since)) >= SAMPLES_LEAST for p in watched), enough_s)
         return Phase(stepped, plan.level_w(stepped=stepped), written, settled, since, bench.now().mono)
 
     def _add_step(self, device: Device, plan: StepPlan, phases: Sequence[Phase], fault: str) -> None:

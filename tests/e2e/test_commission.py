@@ -135,7 +135,7 @@ async def test_a_meter_that_counts_the_other_way_fails_with_the_advice(tmp_path:
         assert one.settings() == before
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=["SIGTERM", "Ctrl-C", "lost-ssh"])
 async def test_stopped_in_the_middle_of_a_step_it_gives_back_and_says_so(tmp_path: Path, how: signal.Signals) -> None:
     async with bench(tmp_path) as one:
         before = one.settings()

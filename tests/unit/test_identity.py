@@ -45,3 +45,9 @@ def test_a_file_that_is_no_key_is_told_and_not_replaced(tmp_path: Path, content:
 def test_a_key_that_is_none_verifies_nothing() -> None:
     with pytest.raises(IdentityError, match="no public key"):
         identity.verify(b"none", b"0" * 64, b"data")
+
+
+def test_loading_makes_no_key(tmp_path: Path) -> None:
+    with pytest.raises(IdentityError, match="No such file"):
+        identity.load(tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -81,6 +81,13 @@ def test_whether_a_device_follows_is_judged_by_its_own_measurement(step: Record,
     assert (result.verdict, advice in result.advice) == (verdict, True), result
 
 
+def test_a_device_that_was_not_there_in_time_may_have_a_ramp() -> None:
+    step = record(**BATTERY, follows=lambda x: x / 2)
+    assert "ramp" not in judge_device(step).advice
+    late = replace(step, phases=[phase._replace(settled=False) for phase in step.phases])
+    assert "whether a ramp in the device" in judge_device(late).advice
+
+
 def test_a_meter_is_judged_by_what_was_asked_where_the_device_measures_itself_wrong() -> None:
     step = record(**BATTERY, device=lambda x: -x)
     assert judge_device(step).verdict is FAIL
