@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from drivers.base import Driver, WriteRefused
-from gateway.model import Measurement, Quality, SetPoint
+from gateway.characteristic import Curve, from_text, to_text
+from gateway.model import Measurement, Quality, SetPoint, Setting
 from hil.faces.modbus import MemoryRegisters, ModbusFace, ModbusFault
 from hil.faces.sunspec import SunSpecRegisters
 from hil.faces.sunspec_devices import battery_models, inverter_models
@@ -35,11 +36,11 @@ STORAGE: dict[str, Any] = {
 class Device(MemoryRegisters):
     """A map with models 1, 103, 121 and one with set-points, whose registers go by their SunSpec names."""
 
-    def __init__(self, number: int, **values: Any) -> None:
+    def __init__(self, number: int, members: int = 1, **values: Any) -> None:
         front = (COMMON, READINGS, SETTINGS)
-        super().__init__(holding=chain(*front, model(number, **values)))
+        super().__init__(holding=chain(*front, model(number, members, **values)))
         self.at = 40002 + sum(map(len, front))
-        self._places = layout(number)
+        self._places = layout(number, members)
 
     def address(self, name: str) -> int:
         return self.at + self._places[name][0]
@@ -59,7 +60,7 @@ def sunspec(face: ModbusFace, revert_s: float | None = None) -> Driver:
     return peers.driver(face.port, profile="sunspec", role="pv", revert_s=revert_s)
 
 
-def order(point: str, value: float | None) -> SetPoint:
+def order(point: str, value: Setting | None) -> SetPoint:
     return SetPoint(f"d.{point}", value, expires=asyncio.get_running_loop().time() + 60, cause="test")
 
 
@@ -97,6 +98,20 @@ async def test_giving_back_what_another_process_had_set_takes_it_out_of_force_on
 
             assert await driver.write(order("active_power_limit", None)) is None
             assert device.log() == [("WMaxLim_Ena", [0])]
+
+
+async def test_a_set_point_that_stood_before_ours_is_written_again_with_the_time_it_had() -> None:
+    """It never leaves force on the way, and nothing of ours is left of it: no reversion that would end it."""
+    device = Device(123, **IMMEDIATE | {"WMaxLimPct": 3000, "WMaxLim_Ena": 1})
+    async with ModbusFace({1: device}) as face:
+        driver = sunspec(face, revert_s=60)
+        async with running(driver) as watch:
+            await watch.until(lambda: watch.value("d.active_power_limit") == 30_000)
+            await driver.write(order("active_power_limit", 10_000))
+            device.log()
+
+            assert await driver.write(order("active_power_limit", 30_000)) == 30_000
+            assert device.log() == [("WMaxLimPct", [3000]), ("WMaxLimPct_RvrtTms", [0])]
 
 
 async def test_what_stood_before_survives_a_loss_of_the_connection() -> None:
@@ -208,6 +223,47 @@ async def test_a_device_without_a_reversion_time_of_its_own_is_limited_all_the_s
         async with running(driver) as watch:
             await known(watch, "active_power_limit")
             assert await driver.write(order("active_power_limit", 10_000)) == 10_000
+
+
+CURVE = Curve(((0.92, 0.44), (1.08, -0.44)), 10.0)
+VOLT_VAR: dict[str, Any] = {
+    "ActCrv": 0, "ModEna": 0, "RvrtTms": 0, "NCrv": 2, "NPt": 4, "V_SF": -1, "DeptRef_SF": -1,
+    "curve1.ReadOnly": 1, "curve2.ReadOnly": 0, "curve1.RmpTms": 0, "curve2.RmpTms": 0,
+}  # fmt: skip
+
+
+async def test_a_curve_of_the_first_generation_is_selected_and_given_back() -> None:
+    """
+    Model 126: the curve that can be written, with its reversion. A unit of reactive power is the rated one, or, where
+    none is told, the rated active power: 44 % of 100 kW are 91.7 % of 48 kvar. 10 s are 13 s to 95 %.
+    """
+    device = Device(126, members=2, **VOLT_VAR)
+    async with ModbusFace({1: device}) as face:
+        driver = sunspec(face, revert_s=60)
+        async with running(driver) as watch:
+            await known(watch, "volt_var")
+            assert watch.latest("d.volt_var") == Measurement("d.volt_var", None)
+
+            text = await driver.write(order("volt_var", to_text(CURVE)))
+            assert device.log() == [
+                ("RvrtTms", [60]),
+                ("curve2.ActPt", [2, 2, 920, 917, 1080, 0x10000 - 917]),
+                ("curve2.RmpTms", [13]),
+                ("ActCrv", [2]),
+                ("ModEna", [1]),
+            ]
+            assert isinstance(text, str)
+            held = from_text(text)
+            assert isinstance(held, Curve)
+            assert [y for _, y in held.points] == pytest.approx([0.44, -0.44], abs=0.0005)
+            assert held.response_s == pytest.approx(10.0, abs=0.01)
+            await watch.until(lambda: watch.value("d.volt_var") == text)
+            assert await driver.write(order("volt_var", text)) == text
+            assert device.log() == [("ModEna", [1])]
+
+            assert await driver.write(order("volt_var", None)) is None
+            assert device.log() == [("ModEna", [0]), ("ActCrv", [0]), ("RvrtTms", [0])]
+            assert watch.latest("d.volt_var") == Measurement("d.volt_var", None)
 
 
 async def test_nothing_is_written_to_a_map_that_moved() -> None:
