@@ -13,7 +13,7 @@ Each only narrows the band the one before it left, so a set-point never leaves a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.control.functions import LEVELS, Function
@@ -97,9 +97,11 @@ def rank_of(entry: Entry, function: Function, authorities: Mapping[str, Authorit
     return (_LEVEL[function.name], _KINDS[kind], -priority, -entry.received)
 
 
-def rule(capability: Band, orders: Iterable[Order]) -> Ruling:
+def rule(capability: Band, orders: Sequence[Order]) -> Ruling:
     """Narrow *capability* by the orders in their rank."""
     band = capability
+    if not orders:
+        return Ruling(band)
     ranked = sorted(orders, key=lambda order: order.rank)
     ceiling: Order | None = None
     floor: Order | None = None

@@ -45,8 +45,10 @@ def orders_of(
     for entry in in_force:
         activation = entry.activation
         function = BY_NAME.get(activation.function) if activation else None
-        situation = situations.at(activation.target) if activation else None
-        if activation is None or function is None or situation is None:
+        if activation is None or function is None:
+            continue
+        situation = situations.at(activation.target, function.looks_at)
+        if situation is None:
             continue
         key = (activation.issuer, activation.target, function.name)
         goal = ordered(activation, situation.rated_w, situation.wall)

@@ -6,7 +6,7 @@ Where the limit stood when its last order went, a ceiling of our own begins, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.control.arbitration import Order, Ruling
@@ -58,7 +58,7 @@ def ceilings(rising: Mapping[str, Rising]) -> list[Order]:
 def begin(
     rising: Mapping[str, Rising],
     before: Mapping[str, float],
-    was_off: Iterable[str],
+    was_off: Collection[str],
     rulings: Mapping[tuple[str, str], Ruling],
     plant: Plant,
 ) -> dict[str, Rising]:
@@ -76,9 +76,9 @@ def begin(
             if target not in begun and (ruling is None or (ruling.ceiling is None and ruling.setpoint is None)):
                 begun[target] = Rising(limit, rate, RELEASE)
     if (rate := plant.ramps.reconnect) is not None:
-        for id_ in was_off:
-            if not is_off(id_, rulings):
-                begun[id_] = Rising(0.0, rate, RECONNECT)
+        still_off = off_among(was_off, rulings)
+        for id_ in set(was_off) - still_off:
+            begun[id_] = Rising(0.0, rate, RECONNECT)
     return begun
 
 
@@ -91,7 +91,12 @@ def standing_limits(rulings: Mapping[tuple[str, str], Ruling]) -> dict[str, floa
     }
 
 
-def is_off(device: str, rulings: Mapping[tuple[str, str], Ruling]) -> bool:
-    """Whether any order in force wants a device off the grid."""
-    places = (rulings.get((target, CONNECTION)) for target in (*PLANT_TARGETS, device))
-    return any(ruling is not None and ruling.setpoint is not None and ruling.band.hi < 1.0 for ruling in places)
+def off_among(devices: Iterable[str], rulings: Mapping[tuple[str, str], Ruling]) -> frozenset[str]:
+    """The devices that any order in force wants off the grid."""
+    targets = {
+        target
+        for (target, quantity), ruling in rulings.items()
+        if quantity == CONNECTION and ruling.setpoint is not None and ruling.band.hi < 1.0
+    }
+    everything = not targets.isdisjoint(PLANT_TARGETS)
+    return frozenset(device for device in devices if everything or device in targets)

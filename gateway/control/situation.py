@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from math import sqrt
 
 from gateway.control.capability import DerNow, View
@@ -22,30 +23,43 @@ class Situations:
     def __init__(self, view: View, dt: float) -> None:
         self._view = view
         self._dt = dt
-        self._known: dict[str, Situation] = {}
+        self._known: dict[tuple[str, frozenset[str]], Situation] = {}
 
-    def at(self, target: str) -> Situation | None:
-        """None: the rated power of the target is not known."""
-        if target not in self._known:
+    def at(self, target: str, looks_at: frozenset[str]) -> Situation | None:
+        """With the voltage and the frequency where they are looked at; None: the target's rating is not known."""
+        key = target, looks_at
+        if key not in self._known:
             rated = rating(target, self._view.plant, self._view.ders)
             if rated is None:
                 return None
-            self._known[target] = self._look(target, rated)
-        return self._known[target]
+            self._known[key] = self._look(target, rated, looks_at)
+        return self._known[key]
 
-    def _look(self, target: str, rated: float) -> Situation:
+    def _frequency(self, target: str) -> float | None:
+        own = self._view.snapshot.number(f"{target}.frequency")
+        return self._frequency_hz if own is None else own
+
+    @cached_property
+    def _frequency_hz(self) -> float | None:
+        """Of the meter at the PCC, else of any device: it is the same everywhere."""
+        plant = self._view.plant
+        places = [*([plant.pcc] if plant.pcc else []), *(der.id for der in plant.ders)]
+        return _first(self._view.snapshot.number(f"{place}.frequency") for place in places)
+
+    def _look(self, target: str, rated: float, looks_at: frozenset[str]) -> Situation:
         plant, ders, snapshot = self._view.plant, self._view.ders, self._view.snapshot
-        # A device that does not measure its grid is at the PCC's; the frequency is the same everywhere.
+        # A device that does not measure its grid is at the PCC's.
         places = [target] if target not in PLANT_TARGETS else []
         places += [plant.pcc] if plant.pcc else []
-        grid = [*places, *(der.id for der in plant.ders)]
         return Situation(
             rated_w=rated,
             rated_va=ders[target].rated_va if target in ders else rated,
             active_w=measured(target, ACTIVE, plant, snapshot),
             reactive_var=measured(target, REACTIVE, plant, snapshot),
-            voltage=_first(_voltage(place, plant.nominal_voltage_v, snapshot) for place in places),
-            frequency_hz=_first(snapshot.number(f"{place}.frequency") for place in grid),
+            voltage=_first(_voltage(place, plant.nominal_voltage_v, snapshot) for place in places)
+            if "voltage" in looks_at
+            else None,
+            frequency_hz=self._frequency(target) if "frequency" in looks_at else None,
             nominal_hz=plant.nominal_hz,
             reachable=reachable(target, ders),
             wall=snapshot.now.wall,

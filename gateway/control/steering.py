@@ -82,7 +82,7 @@ def steer(
     for quantity in (ACTIVE, REACTIVE):
         loop = _observe(plant, steering.loops[quantity], quantity, ders, snapshot)
         loops[quantity], totals[quantity] = _close(plant, loop, quantity, rulings, snapshot, dt)
-    off = frozenset(id_ for id_ in ders if easing.is_off(id_, rulings))
+    off = easing.off_among(ders, rulings)
     on = {id_: der for id_, der in ders.items() if der.online and id_ not in off}
     active, taken = dispatch_active(
         totals[ACTIVE], on, {id_: rulings[id_, ACTIVE] for id_ in on}, steering.taken, plant.strategy, steering.desired
@@ -90,9 +90,10 @@ def steer(
     reactive = dispatch_reactive(totals[REACTIVE].setpoint, on, {id_: rulings[id_, REACTIVE] for id_ in on}, active)
     active, reactive = within_ratings(active, reactive, on)
     active = _slewed(active, steering.desired, on, dt)
-    wishes = {point: Wish(value, _cause(rulings, point)) for point, value in (active | reactive).items()}
+    causes = Causes(rulings)
+    wishes = {point: Wish(value, causes.of(point)) for point, value in (active | reactive).items()}
     wishes |= _handed(rulings, on)
-    wishes |= _switched(rulings, ders, off)
+    wishes |= _switched(causes, ders, off)
     known = learn(steering.known, ders, _limits_in(snapshot, ders))
     after = Steering(loops, standing, taken, known, now_lost, rising, limits, off, active | reactive)
     return after, Decision(rulings, wishes, totals, lost)
@@ -210,19 +211,19 @@ def _handed(rulings: Rulings, ders: Mapping[str, DerNow]) -> dict[str, Wish]:
     return wishes
 
 
-def _switched(rulings: Rulings, ders: Mapping[str, DerNow], off: frozenset[str]) -> dict[str, Wish]:
+def _switched(causes: Causes, ders: Mapping[str, DerNow], off: frozenset[str]) -> dict[str, Wish]:
     """Devices that have a switch are switched; the others give nothing while they are to be off."""
     wishes: dict[str, Wish] = {}
     for id_, der in ders.items():
         if not der.online:
             continue
-        cause = _cause(rulings, f"{id_}.{CONNECT}")
         if CONNECT in der.points:
-            if cause != NOBODY:
+            cause = causes.of(f"{id_}.{CONNECT}")
+            if cause:
                 wishes[f"{id_}.{CONNECT}"] = Wish(0.0 if id_ in off else 1.0, cause)
         elif id_ in off:
             name = SETPOINT if SETPOINT in der.points else LIMIT
-            wishes[f"{id_}.{name}"] = Wish(0.0, cause)
+            wishes[f"{id_}.{name}"] = Wish(0.0, causes.of(f"{id_}.{CONNECT}"))
     return wishes
 
 
@@ -237,11 +238,19 @@ def _limits_in(snapshot: Snapshot, ders: Mapping[str, DerNow]) -> dict[str, floa
     return found
 
 
-NOBODY = "none"
+class Causes:
+    """The orders behind a point, by name; the same for all points of a device that act on one quantity."""
 
+    def __init__(self, rulings: Rulings) -> None:
+        self._rulings = rulings
+        self._site = {
+            quantity: [order.source for target in PLANT_TARGETS for order in rulings[target, quantity].orders]
+            for quantity in QUANTITIES
+        }
 
-def _cause(rulings: Rulings, point: str) -> str:
-    device, _, name = point.partition(".")
-    quantity = QUANTITY_OF[name]
-    sources = [order.source for target in ("pcc", "plant", device) for order in rulings[target, quantity].orders]
-    return " ".join(dict.fromkeys(sources)) or NOBODY
+    def of(self, point: str) -> str:
+        device, _, name = point.partition(".")
+        quantity = QUANTITY_OF[name]
+        own = self._rulings[device, quantity].orders
+        sources = self._site[quantity]
+        return " ".join(dict.fromkeys([*sources, *(order.source for order in own)] if own else sources))
