@@ -315,7 +315,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A writable point that we have taken over, and the value (in its unit) to give back; None: it was not in force."""
+    """
+    A writable point that we have taken over, and the value (in its unit) to give back; None: it was not in force.
+
+    Under the name `fallback:<loss>` it holds that a fallback stands.
+    """
 
     point: str
     before: Setting | None

@@ -14,12 +14,12 @@ the journal has reached the serial of the tick that asked for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.control.alarms import Away, Event, Unreadable, count_unreadable, overwriting, standing_in, watch
 from gateway.control.capability import View, ders_now
-from gateway.control.fallback import Losses, evidence
+from gateway.control.fallback import Losses, evidence, fallback_of, hold_of
 from gateway.control.intake import Intake
 from gateway.control.life import Lives
 from gateway.control.mirror import Mirror, mirror_of
@@ -64,10 +64,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """
-    What comes of a tick. `entries`, `holds` and `released` go to the journal, with `replies`, in one commit; so do the
-    names of the `fallbacks` that stand, None when they are those of before.
-    """
+    """What comes of a tick. `entries`, `holds` and `released` go to the journal, with `replies`, in one commit."""
 
     serial: int
     replies: tuple[Reply, ...]
@@ -78,20 +75,20 @@ class Outcome:
     setpoints: tuple[SetPoint, ...]
     mirror: Mirror
     decision: Decision = field(default_factory=lambda: Decision({}, {}))
-    fallbacks: frozenset[str] | None = None
 
     @property
     def durable(self) -> bool:
-        told = self.replies or self.entries or self.holds or self.released or self.events
-        return bool(told) or self.fallbacks is not None
+        return bool(self.replies or self.entries or self.holds or self.released or self.events)
 
 
-def resume(entries: Sequence[Entry], holds: Sequence[Hold], fallbacks: Iterable[str] = ()) -> State:
+def resume(entries: Sequence[Entry], holds: Sequence[Hold]) -> State:
     """The state after a restart: what the journal holds has been journaled, so it takes part at once."""
+    standing = frozenset(name for hold in holds if (name := fallback_of(hold)) is not None)
+    points = [hold for hold in holds if fallback_of(hold) is None]
     return State(
         orders=Orders.of(entries),
-        writes=Writes(held={hold.point: Held(hold, serial=0) for hold in holds}),
-        steering=Steering(losses=Losses(frozenset(fallbacks))),
+        writes=Writes(held={hold.point: Held(hold, serial=0) for hold in points}),
+        steering=Steering(losses=Losses(standing)),
     )
 
 
@@ -127,12 +124,11 @@ def tick(plant: Plant, state: State, inputs: Inputs) -> tuple[State, Outcome]:
         serial=serial,
         replies=tuple(register.replies),
         entries=register.changed,
-        holds=written.holds,
-        released=written.released,
+        holds=(*written.holds, *(hold_of(name) for name in sorted(decision.fallbacks - before))),
+        released=(*written.released, *(hold_of(name).point for name in sorted(before - decision.fallbacks))),
         events=(*alarms, *standing_in(before, decision.fallbacks), *overwriting(written.overwritten), *complaints),
         setpoints=written.setpoints,
         mirror=mirror,
         decision=decision,
-        fallbacks=decision.fallbacks if decision.fallbacks != before else None,
     )
     return State(serial, started, now.mono, register.orders, written.writes, away, unreadable, steering), outcome

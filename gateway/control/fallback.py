@@ -16,7 +16,7 @@ from gateway.control.functions.statement import Statement
 from gateway.control.plant import Action, Fallback, Plant
 from gateway.control.situation import measured
 from gateway.image import Snapshot
-from gateway.model import Kind
+from gateway.model import Hold, Kind
 
 UPLINK, METER, CLOCK = "uplink_lost", "pcc_meter_lost", "clock_lost"
 _FIRST, _LIMITS, _LAST = 0.0, 1.0, 9.0
@@ -38,6 +38,19 @@ class Evidence:
     """
 
     lost_for: Mapping[str, float]
+
+
+_HELD = "fallback:"
+
+
+def hold_of(name: str) -> Hold:
+    """How the journal keeps that a fallback stands: like a point taken over, to be given back on evidence."""
+    return Hold(_HELD + name, None)
+
+
+def fallback_of(hold: Hold) -> str | None:
+    """The fallback that a hold stands for; None: it is a point."""
+    return hold.point.removeprefix(_HELD) if hold.point.startswith(_HELD) else None
 
 
 def evidence(
@@ -125,7 +138,7 @@ def _order(name: str, target: str, function: str, statement: Statement, level: f
     # Before every kind where it takes devices off the grid, behind all of them where it limits.
     kind_rank = -1.0 if BY_NAME[function].quantity == CONNECTION else float(len(Kind))
     return Order(
-        source=f"fallback:{name}",
+        source=_HELD + name,
         kind=Kind.LOCAL,
         target=target,
         function=BY_NAME[function],

@@ -132,7 +132,6 @@ class World:
         self.events: list[str] = []
         self.heard: dict[str, float | None] = {}
         self.clock_lost_s = 0.0
-        self.fallbacks: frozenset[str] = frozenset()
         self.outcome: Outcome | None = None
         self.plant = Plant(
             rated_power_w=rated_w,
@@ -170,7 +169,7 @@ class World:
 
     def restart(self) -> None:
         """Killed and started again: only what the journal holds is known."""
-        self.state = resume(list(self.journal.values()), list(self.holds.values()), self.fallbacks)  # type: ignore[arg-type]
+        self.state = resume(list(self.journal.values()), list(self.holds.values()))  # type: ignore[arg-type]
         self.journaled = 0
         self.image = self._new_image()
 
@@ -222,7 +221,6 @@ class World:
             self.holds |= {hold.point: hold for hold in outcome.holds}
             for point in outcome.released:
                 del self.holds[point]
-            self.fallbacks = outcome.fallbacks if outcome.fallbacks is not None else self.fallbacks
             self.acks += [(r.ack.id, r.ack.revision, r.ack.n, r.ack.status, r.ack.code) for r in outcome.replies]
         self.events += [event.code for event in outcome.events]
         for setpoint in outcome.setpoints:
