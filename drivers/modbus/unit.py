@@ -120,7 +120,7 @@ class Unit:
                     pause_s = PAUSE_MIN_S
                     if self.down:
                         _log.info("%s: answers again", self._peer)
-                        self.down = False
+                        self._begin_again()
             except NoAnswerError as error:
                 self._went_down(error, emit)
                 if link.unanswered >= 2 and all_down():
@@ -220,10 +220,20 @@ class Unit:
         turn = min(self._turns, key=lambda each: (max(each.due, now), each.deadline))
         await asyncio.sleep(max(0.0, turn.due - now))
         left = await self._read(turn.block, wire, tell, loop.time())
-        turn.due = plan.next_due(turn.anchor, turn.period_s, loop.time())
+        due = plan.next_due(turn.anchor, turn.period_s, loop.time())
+        if not self.down:  # the first answer after an absence is late for another reason
+            wire.traffic.skipped += max(0, round((due - turn.due) / turn.period_s) - 1)
+        turn.due = due
         if left != (turn.block,):
             self._turns.remove(turn)
             self._turns += [replace(turn, block=block) for block in left]
+
+    def _begin_again(self) -> None:
+        """Everything is due: what could not be read meanwhile was missed, not skipped."""
+        self.down = False
+        now = asyncio.get_running_loop().time()
+        for turn in self._turns:
+            turn.due = max(turn.due, now)
 
     async def _read(self, block: Block, wire: Wire, tell: Tell, now: float) -> tuple[Block, ...]:
         """Emit what a block holds; returns what to read in its place from now on, smaller where it was refused."""

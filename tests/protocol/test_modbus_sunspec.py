@@ -335,3 +335,25 @@ async def test_a_simulated_battery_takes_a_set_point_in_both_directions() -> Non
                 assert (battery.discharge.in_force, battery.charge.in_force) == (rate, -rate)
             assert await driver.write(order("active_power_setpoint", None)) is None
             assert (battery.discharge.in_force, battery.charge.in_force) == (None, None)
+
+
+async def test_turns_that_a_slow_device_cannot_keep_are_counted_and_those_while_it_is_away_are_not() -> None:
+    device = Device(123, **IMMEDIATE)
+    async with ModbusFace({1: device}) as face:
+        driver = peers.driver(face.port, profile="sunspec", role="pv", poll="500ms")
+        async with running(driver) as watch:
+            await known(watch, "active_power_limit")
+            face.silent = True
+            await watch.until(lambda: watch.latest("d.active_power") == offline("d.active_power"))
+            face.silent = False
+            await watch.until(lambda: watch.latest("d.active_power") != offline("d.active_power"))
+            (traffic,) = driver.traffic()
+            assert traffic.skipped == 0
+        driver = peers.driver(face.port, profile="sunspec", role="pv", poll="20ms")
+        face.delay_s = 0.1
+        async with running(driver) as watch:
+            await watch.until(lambda: driver.traffic()[0].skipped > 3)
+
+
+def offline(point: str) -> Measurement:
+    return Measurement(point, None, Quality.OFFLINE)
