@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
@@ -9,6 +10,9 @@ from drivers.modbus.pdu import RefusalError, Request, WrongAnswerError, next_fra
 
 Answer = bytes | RefusalError | WrongAnswerError | None
 """What a frame says to the request under way: its data, a refusal, nonsense; None when it answers nothing."""
+
+
+_NUMBER = struct.Struct(">H").pack
 
 
 class Framing(Protocol):
@@ -56,7 +60,7 @@ class TcpFraming:
 
     def frame(self, request: Request) -> bytes:
         self._transaction = transaction = self._transaction % 0xFFFF + 1
-        number = transaction.to_bytes(2, "big")
+        number = _NUMBER(transaction)
         self._request = request
         self._head = number + request.answered
         self._size = request.answer_size
@@ -64,10 +68,11 @@ class TcpFraming:
 
     def whole(self, data: bytes) -> bytes | None:
         """One comparison looks at number, protocol, length, unit, function and byte count, or the whole echo."""
-        if len(data) != self._size or self._buffer or not data.startswith(self._head):
-            return None
-        self._request = None
-        return data[len(self._head) :]
+        head = self._head
+        if len(data) == self._size and data.startswith(head) and not self._buffer:
+            self._request = None
+            return data[len(head) :]
+        return None
 
     def received(self, data: bytes) -> Iterator[Answer]:
         self._buffer += data
