@@ -94,14 +94,16 @@ class Array:
         """
         number = words[ACTIVE] if self.stands(characteristic, words) else (yield from self._free(before))
         cells = self.table.cells(characteristic, self._curve(number, words), words)
-        if revert_s is not None and words[REVERT] != _NONE:
+        revert = words[REVERT]
+        if revert_s is not None and revert != _NONE:
             revert = min(ceil(revert_s), _REVERT_MAX_S)
             if words[REVERT] != revert:
                 yield Write(REVERT, (revert,))
         on = yield from self._fill(number, cells, words)
         if words[ACTIVE] != number:
             yield Write(ACTIVE, (number,))
-        yield Write(ENABLE, (on | _ON,))  # also where it stands: the reversion time begins anew
+        if not on & _ON or timer_s((revert,)) is not None:  # the reversion counts from the write of the enable
+            yield Write(ENABLE, (on | _ON,))
         held = yield Read(ACTIVE, 2)
         if held[0] != number or not held[1] & _ON:
             raise CurveError(f"model {self.model}: curve {number} was enabled, the device holds {held[0]}, {held[1]}")

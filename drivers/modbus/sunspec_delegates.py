@@ -85,10 +85,10 @@ def delegates(number: int, device: str, data: bytes, ratings: Ratings, authority
     words = struct.unpack(f">{len(data) // 2}H", data)
     if number in SHAPES and _adopts(SHAPES[number], words) and (form := _form(number, ratings)) is not None:
         shape = SHAPES[number]
-        at = shape.registers(words)
+        at = min(shape.registers(words), len(words))
         return [Adopted(point=f"{device}.{NAMES[number]}", shape=shape, form=form, registers=at, authority=authority)]
     if number in _TABLES and (table := _table(number, ratings)) is not None and _selects(table, words):
-        at, point = arrays.registers(table.size, words), f"{device}.{NAMES[number]}"
+        at, point = min(arrays.registers(table.size, words), len(words)), f"{device}.{NAMES[number]}"
         return [Array(point=point, model=number, table=table, registers=at, authority=authority)]
     return []
 
@@ -131,6 +131,8 @@ def _reference(base: float | None, percent_of: dict[int, float | None]) -> Refer
 def _adopts(shape: Shape, words: Sequence[int]) -> bool:
     """Enable, request and scale factors are there, and a first curve to read."""
     if len(words) < shape.first + shape.head or _NONE in (words[curves.ENABLE], words[curves.REQUEST]):
+        return False
+    if shape.room is not None and not shape.room_in(words):
         return False
     places = [*shape.settings[:2], *(place for pair in shape.points(1) for place in pair if shape.room is not None)]
     return all(place.sf is None or scale_factor(words[place.sf]) is not None for place in places)

@@ -151,7 +151,7 @@ def test_the_active_curve_is_never_written_while_another_is_free(number: int) ->
     device.put(WISHES[number], before)
 
     assert device.curve(1) == own
-    assert device.log[-2:] == [(2, (2,)), (3, (1,))]
+    assert device.log[-1] == (2, (2,))  # enabled it was
     device.put(OWN[number], before)
     device.put(WISHES[number], before)
     assert (device.curve(1), device.words[2]) == (own, 2)
@@ -195,6 +195,12 @@ def test_a_refresh_writes_the_enable_alone_which_starts_the_reversion_again(numb
     device.log.clear()
     device.put(WISHES[number], before, revert_s=60)
     assert device.log == [(3, (1,))]
+    device.words[5] = 0
+    device.log.clear()
+    device.put(WISHES[number], before)
+    assert device.log == []  # nothing runs out, nothing is written
+    device.words[5] = 60
+    device.log.append((3, (1,)))
     device.put(WISHES[number], None, revert_s=60)  # as after a restart, when it is not known what stood before
     assert device.log == [(3, (1,))] * 2
 

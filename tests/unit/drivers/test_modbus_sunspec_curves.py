@@ -349,6 +349,13 @@ def test_a_reversion_is_armed_where_the_device_says_what_it_goes_back_to() -> No
     put(device, WISHES[706], revert_s=60)
     assert device.log == [(2, (1,))]
 
+    device = Device(706, RvrtTms=300)  # the owner's, whatever follows it
+    for _ in range(2):
+        device.log.clear()
+        put(device, WISHES[706])
+        assert device.log[-1] == (2, (1,))
+    assert offered(device).expiry_s(words_of(device)) == 300
+
     for absent in ({"RvrtCrv": 2}, {"RvrtTms": 0}, {"RvrtTms": 0, "RvrtCrv": 1}):
         device = Device(706, **absent)
         put(device, WISHES[706], revert_s=60)
@@ -391,6 +398,31 @@ def test_what_the_model_has_no_register_for_is_refused(number: int, wish: Charac
     with pytest.raises(CurveError, match=text):
         put(device, wish)
     assert device.log == []
+
+
+@pytest.mark.parametrize(
+    ("number", "changes"),
+    [
+        (705, {"Ena": None}), (705, {"AdptCrvReq": None}), (705, {"V_SF": None}), (705, {"DeptRef_SF": None}),
+        (705, {"NPt": 0}), (712, {"NPt": None}), (711, {"Db_SF": None}), (711, {"AdptCtlReq": None}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_model_that_is_not_implemented_offers_nothing(number: int, changes: dict[str, Any]) -> None:
+    words = Device(number).words
+    for name, value in changes.items():
+        place = layout(number, members=2)[name]
+        words[place[0]] = {"sunssf": 0x8000}.get(place[1], 0xFFFF) if value is None else value
+    assert delegates(number, "d", struct.pack(f">{len(words)}H", *words), RATINGS, Authority()) == []
+
+
+def test_a_model_that_is_shorter_than_it_says_is_read_to_its_end_only() -> None:
+    words = Device(705, Ena=1).words[:30]
+    words[15:17] = [4, 1]
+    (found,) = delegates(705, "d", struct.pack(">30H", *words), RATINGS, Authority())
+
+    assert found.registers == 30
+    assert found.measure(words).quality is Quality.INVALID
 
 
 @given(
