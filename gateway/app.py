@@ -122,7 +122,8 @@ class Gateway:
             for uplink in site.uplinks
         ]
         started = clock.now()
-        self._heard = {uplink.id: started.mono for uplink in site.uplinks}
+        self._heard: dict[str, float | None] = dict.fromkeys(uplink.id for uplink in site.uplinks)
+        self._clock = clock.Synchronisation(started)
         self._facts = shown.facts_of(site, started)
         self._ticks = Ticks()
         self._recent = Recent()
@@ -189,14 +190,15 @@ class Gateway:
     def _hear(self, uplink: str) -> None:
         self._heard[uplink] = clock.now().mono
 
-    def _heard_until(self) -> dict[str, float]:
+    def _heard_until(self) -> dict[str, float | None]:
         """Where no heartbeat is agreed, the broker's presence stands for the DSO's."""
         now = clock.now().mono
-        until: dict[str, float] = {}
+        until: dict[str, float | None] = {}
         for config, uplink in zip(self._site.uplinks, self._uplinks, strict=True):
             if config.heartbeat is None and uplink.connected:
                 self._heard[config.id] = now
-            until[config.id] = self._heard[config.id] + (config.heartbeat or 0.0)
+            heard = self._heard[config.id]
+            until[config.id] = None if heard is None else heard + (config.heartbeat or 0.0)
         return until
 
     # The tick
@@ -227,7 +229,8 @@ class Gateway:
         if frames:
             self._store.append(frames)
         received = [self._inbox.popleft() for _ in range(len(self._inbox))]
-        inputs = Inputs(snapshot, received, self._journaled, self._heard_until())
+        clock_lost_s = self._clock.unsynchronised_s(now)
+        inputs = Inputs(snapshot, received, self._journaled, self._heard_until(), clock_lost_s)
         self._state, outcome = tick(self._plant, self._state, inputs)
         for setpoint in outcome.setpoints:
             self._by_device[setpoint.point.partition(".")[0]].offer(setpoint)
@@ -350,7 +353,7 @@ class Gateway:
 
 def _orders_of(mirror: Mirror) -> tuple[object, ...]:
     """The mirror without what moves all the time."""
-    return tuple(replace(quantity, value=0.0, limited_by=None) for quantity in mirror.quantities)
+    return (mirror.reserve, *(replace(quantity, value=0.0, limited_by=None) for quantity in mirror.quantities))
 
 
 def _apart(new: Headroom, old: Headroom, step: float) -> bool:

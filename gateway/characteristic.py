@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from math import isfinite
-from typing import Literal
+from typing import Any, Literal
 
 VOLT_VAR, VOLT_WATT, WATT_VAR, FREQUENCY_DROOP = "volt_var", "volt_watt", "watt_var", "frequency_droop"
 CURVES = frozenset({VOLT_VAR, VOLT_WATT, WATT_VAR})
@@ -32,12 +32,12 @@ class Curve:
 @dataclass(frozen=True, slots=True)
 class Droop:
     """
-    Active power against frequency.
+    Active power against frequency, moving from what it was as the frequency left the deadband.
 
     Deadbands in Hz beside the nominal frequency, droops in per unit of frequency per unit of power; the `under` values
     are those of `over` where they are None. `sides` leaves one half out. `p_min`: as far down as it may go, in per unit
-    of the rated power. `reference`: what the power moves from and what a unit of power is, the value frozen as the
-    frequency left the band (converters, LFSM-O) or the rated power (LFSM-U, synchronous machines). After the return of
+    of the rated power. `reference`: what a unit of power is, the power of that moment (converters, LFSM-O) or the rated
+    power (LFSM-U, synchronous machines). After the return of
     the frequency the power is held for `release_delay_s`, then recovers by `recovery_per_s` (p.u./s; None: at once).
     """
 
@@ -63,7 +63,7 @@ def to_text(characteristic: Characteristic) -> str:
     >>> to_text(Curve(((0.92, 0.44), (1.08, -0.44)), 5.0))
     '{"points":[[0.92,0.44],[1.08,-0.44]],"response_s":5.0}'
     """
-    return json.dumps(asdict(characteristic), separators=(",", ":"), sort_keys=True)
+    return json.dumps(_plain(asdict(characteristic)), separators=(",", ":"), sort_keys=True)
 
 
 def from_text(text: str) -> Characteristic:
@@ -74,15 +74,32 @@ def from_text(text: str) -> Characteristic:
         ValueError: It is none; the message says what was found.
     """
     try:
-        fields = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"should be the text of a characteristic, found {text[:60]!r}: {error}") from None
-    try:
+        fields = json.loads(text, parse_int=float)
         if "points" in fields:
-            points = tuple((float(x), float(y)) for x, y in fields["points"])
-            if not points or not all(isfinite(number) for point in points for number in point):
-                raise ValueError("should have finite points")  # noqa: TRY301 - told with the same words as the others
-            return Curve(points, fields.get("response_s"))
-        return Droop(**fields)
-    except (TypeError, ValueError) as error:
+            points = tuple((_number(x), _number(y)) for x, y in fields.pop("points"))
+            if not points:
+                raise ValueError("no points")  # noqa: TRY301 - told with the same words as all that is wrong
+            return Curve(points, **{name: _number(value) for name, value in fields.items() if value is not None})
+        given: dict[str, Any] = {name: fields.pop(name) for name, known in _WORDS.items() if fields.get(name) in known}
+        given |= {name: _number(value) for name, value in fields.items() if value is not None}
+        return Droop(**given)
+    except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"should be a curve or a droop, found {text[:60]!r}: {error}") from None
+
+
+_WORDS = {"sides": ("both", "over", "under"), "reference": ("frozen", "nominal")}
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, float) or not isfinite(value):
+        raise ValueError(f"found {value!r} where a number should be")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Numbers as one kind, so that 1 and 1.0 are the same, and so are 0 and -0."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return float(value) + 0.0 if isinstance(value, int | float) else value

@@ -10,6 +10,7 @@ import click
 
 from gateway.commands.common import load_or_exit, reading_store, site_argument, table
 from gateway.config.wording import suggest
+from gateway.control.demand import told
 from gateway.model import Entry
 from gateway.store import inspect
 from gateway.uplink.messages.times import rfc3339
@@ -81,9 +82,8 @@ def _order(entry: Entry) -> str:
         return "refused before it could be read"
     start = "at once" if order.start is None else f"from {rfc3339(order.start)}"
     end = "until cancelled" if order.end is None else f"until {rfc3339(order.end)}"
-    return (
-        f"{order.target} {order.function} {order.value:g} {order.unit}, {start}, {end}, {order.kind} by {order.issuer}"
-    )
+    what = " ".join(filter(None, (order.target, order.function, told(order))))
+    return f"{what}, {start}, {end}, {order.kind} by {order.issuer}"
 
 
 def _ack_row(ack: dict[str, Any]) -> tuple[str, ...]:

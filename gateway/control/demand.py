@@ -82,6 +82,24 @@ def ordered(activation: Activation, rated_w: float, wall: float) -> float | None
     return value * rated_w / 100.0 if value is not None and activation.unit == "%" else value
 
 
+def told(activation: Activation) -> str:
+    """What an order orders, for a person: `60 %`, `96 values every 900 s`, `a curve of 4 points`."""
+    if activation.schedule is not None:
+        count, step = len(activation.schedule.values), activation.schedule.resolution_s
+        return f"{count} values every {step:g} s {activation.unit}".rstrip()
+    if activation.value is not None:
+        excitation = f" {activation.excitation}-excited" if activation.function == "set_power_factor" else ""
+        return f"{activation.value:g} {activation.unit}".rstrip() + excitation
+    if activation.reserve is not None:
+        return f"{activation.reserve.up_w:g} W up, {activation.reserve.down_w:g} W down"
+    if activation.droop is not None:
+        text = f"a droop of {activation.droop.droop * 100:g} % beyond {activation.droop.deadband_hz:g} Hz"
+        return f"{activation.preset}: {text}" if activation.preset else text
+    if activation.curve is not None:
+        return activation.preset or f"a curve of {len(activation.curve)} points"
+    return activation.preset
+
+
 def values_of(activation: Activation, rated_w: float) -> tuple[float | None, ...]:
     """Every value an order will ever order, as `ordered` gives it; a single None where it orders no value."""
     given = activation.schedule.values if activation.schedule is not None else (activation.value,)

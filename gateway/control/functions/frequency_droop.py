@@ -71,7 +71,7 @@ class Event:
 
 def decide(
     activation: Activation,
-    value: float | None,  # noqa: ARG001 - of every function; this one has none
+    value: float | None,
     situation: Situation,
     memory: Memory,
 ) -> tuple[Statement | None, Memory]:
@@ -163,8 +163,8 @@ def _returned(droop: Droop, event: Event | None, situation: Situation) -> Event 
 
 def check(
     activation: Activation,
-    value: float | None,  # noqa: ARG001 - of every function; this one has none
-    band: Band,  # noqa: ARG001 - what a droop asks beyond it, the band cuts
+    value: float | None,
+    band: Band,
 ) -> str | None:
     """What is wrong with the order, or None."""
     droop = activation.droop

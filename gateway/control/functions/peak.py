@@ -78,7 +78,7 @@ def _allowed(interval: Interval, limit: float, mean_s: float) -> float:
 def check(
     activation: Activation,
     value: float | None,
-    band: Band,  # noqa: ARG001 - a limit beyond what the target can do is kept already
+    band: Band,
 ) -> str | None:
     """What is wrong with the order, or None."""
     if value is None or not isfinite(value) or value < 0.0:

@@ -38,7 +38,7 @@ def decide(
 def check(
     activation: Activation,
     value: float | None,
-    band: Band,  # noqa: ARG001 - what the active power makes of it then, the band cuts
+    band: Band,
 ) -> str | None:
     """What is wrong with the order, or None."""
     if value is None or not isfinite(value) or not POWER_FACTOR_MIN <= value <= 1.0:

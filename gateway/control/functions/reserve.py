@@ -10,7 +10,7 @@ from gateway.model import Activation, Band
 
 def decide(
     activation: Activation,
-    value: float | None,  # noqa: ARG001 - of every function; this one has none
+    value: float | None,
     situation: Situation,
     memory: Memory,
 ) -> tuple[Statement | None, Memory]:
@@ -25,7 +25,7 @@ def decide(
 
 def check(
     activation: Activation,
-    value: float | None,  # noqa: ARG001 - of every function; this one has none
+    value: float | None,
     band: Band,
 ) -> str | None:
     """What is wrong with the order, or None; *band* is what the target can do."""

@@ -10,7 +10,7 @@ from gateway.model import Activation, Band
 
 def decide(
     activation: Activation,
-    value: float | None,  # noqa: ARG001 - of every function; this one has none
+    value: float | None,
     situation: Situation,
     memory: Memory,
 ) -> tuple[Statement | None, Memory]:
@@ -25,8 +25,8 @@ def decide(
 
 def check(
     activation: Activation,
-    value: float | None,  # noqa: ARG001 - of every function; this one has none
-    band: Band,  # noqa: ARG001 - what a curve asks beyond it, the band cuts
+    value: float | None,
+    band: Band,
 ) -> str | None:
     """What is wrong with the order, or None."""
     return check_order(activation, VOLTAGES, Band(-1.0, 1.0))

@@ -28,7 +28,7 @@ def _from_unity(power_factor: float) -> float:
 
 def decide(
     activation: Activation,
-    value: float | None,  # noqa: ARG001 - of every function; this one has none
+    value: float | None,
     situation: Situation,
     memory: Memory,
 ) -> tuple[Statement | None, Memory]:
@@ -42,8 +42,8 @@ def decide(
 
 def check(
     activation: Activation,
-    value: float | None,  # noqa: ARG001 - of every function; this one has none
-    band: Band,  # noqa: ARG001 - what a curve asks beyond it, the band cuts
+    value: float | None,
+    band: Band,
 ) -> str | None:
     """What is wrong with the order, or None."""
     wrong = check_order(activation, POWERS, Band(-1.0, 1.0))

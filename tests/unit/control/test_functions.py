@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import hypot, inf, isclose, nan
+from math import inf, isclose, nan
 from types import ModuleType
 
 import pytest
@@ -22,7 +22,6 @@ from gateway.control.functions import (
 )
 from gateway.control.functions.curve import POWERS, PRESETS, VOLTAGES, check_curve, interpolate
 from gateway.control.functions.response import lag
-from gateway.control.functions.saturation import within_s
 from gateway.control.functions.statement import Statement
 from gateway.model import Band, Reserve
 from tests.unit.control.vectors import VECTORS, Vector, order, site
@@ -251,25 +250,6 @@ def test_the_first_look_and_a_response_time_of_none_or_0_are_at_once(
 
 
 # Apparent power
-
-
-@given(st.floats(-2.0, 2.0), st.floats(-2.0, 2.0), st.sampled_from(["reactive", "active", "power_factor"]))
-def test_what_is_left_lies_within_the_circle_and_keeps_what_has_priority(p: float, q: float, priority: str) -> None:
-    left_p, left_q = within_s(p, q, 1.0, priority)  # type: ignore[arg-type]
-    assert hypot(left_p, left_q) <= 1.0 + 1e-9
-    assert p * left_p >= 0.0
-    assert q * left_q >= 0.0
-    assert abs(left_p) <= abs(p)
-    assert abs(left_q) <= abs(q)
-    if hypot(p, q) <= 1.0:
-        assert (left_p, left_q) == pytest.approx((p, q))
-    elif priority == "reactive":
-        assert left_q == max(min(q, 1.0), -1.0)
-    elif priority == "active":
-        assert left_p == max(min(p, 1.0), -1.0)
-    else:
-        assert left_p * q == pytest.approx(left_q * p)
-        assert hypot(left_p, left_q) == pytest.approx(1.0)
 
 
 # Reserve

@@ -23,8 +23,8 @@ from gateway.control.functions import (
 from gateway.control.functions.curve import PRESETS
 from gateway.control.functions.ramp import toward
 from gateway.control.functions.response import lag
-from gateway.control.functions.saturation import within_s
 from gateway.control.functions.statement import Decide, Situation, Statement
+from gateway.control.pq import PqCapability, within
 from gateway.model import Activation, Band, Ramp
 
 STEADY_S = 1e6
@@ -412,9 +412,9 @@ def _time_and_limits() -> Iterator[Vector]:
         for index, output in enumerate("PQ"):
 
             def compute(p: float, index: int = index, priority: str = priority) -> float:
-                return within_s(p, 0.44, 1.0, priority)[index]  # type: ignore[arg-type]
+                return within(PqCapability(1.0, 1.0), p, 0.44, priority)[index]  # type: ignore[arg-type]
 
-            yield Vector(number, "saturation", norm, "P", active, output, expected[index], compute)
+            yield Vector(number, "priority", norm, "P", active, output, expected[index], compute)
     yield Vector(
         28,
         "limit_active_power",
