@@ -78,7 +78,7 @@ class ControlWriter:
             self._check_reversion(control, words)
             stood_there = control.value_in(self._before[control.point])
             now = asyncio.get_running_loop().time()
-            self._reversions.stands(control.point, float(held.value), stood_there, control.expiry_s(words), now)
+            self._reversions.stands(control.point, float(held.value), stood_there, control.timer(words), now)
         return None if held.value is None else float(held.value)
 
     def _check_reversion(self, control: Control, words: Sequence[int]) -> None:

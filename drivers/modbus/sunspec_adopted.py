@@ -8,7 +8,7 @@ from typing import Protocol
 
 from drivers.modbus import sunspec_curves as curves
 from drivers.modbus.sunspec_cells import CurveError, Entry, encoded, number_in, same
-from drivers.modbus.sunspec_control import Authority, timer_s
+from drivers.modbus.sunspec_control import Authority, Timer, timer_in
 from drivers.modbus.sunspec_curves import ENABLE, Setting, Shape, Steps, Wish
 from drivers.modbus.sunspec_per_unit import Reference, as_curve, as_droop, curve_points, tidy
 from gateway.characteristic import Characteristic, Curve, Droop, to_text
@@ -85,10 +85,10 @@ class Adopted:
         cells = [encoded(entry, words) for entry in self.form.wish(self.shape, characteristic, words).entries]
         return words[ENABLE] == 1 and same(cells, words[self.shape.first :])
 
-    def expiry_s(self, words: Sequence[int]) -> float | None:
-        """After how many seconds without us the device lets go; None: it does not."""
+    def timer(self, words: Sequence[int]) -> Timer:
+        """How long the device holds it without us."""
         at = self.shape.revert
-        return timer_s(words[at : at + 2], words[at + 2 : at + 4])
+        return timer_in(words[at : at + 2], words[at + 2 : at + 4])
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from drivers.modbus.pdu import MAX_READ_REGISTERS
 from drivers.modbus.sunspec_cells import Cell, CurveError, same
-from drivers.modbus.sunspec_control import Authority, timer_s
+from drivers.modbus.sunspec_control import Authority, Timer, timer_in
 from drivers.modbus.sunspec_curves import Pause, Read, Steps, Write, runs
 from drivers.modbus.sunspec_fields import NOT_IMPLEMENTED
 from gateway.characteristic import Characteristic, to_text
@@ -102,7 +102,7 @@ class Array:
         on = yield from self._fill(number, cells, words)
         if words[ACTIVE] != number:
             yield Write(ACTIVE, (number,))
-        if not on & _ON or timer_s((revert,)) is not None:  # the reversion counts from the write of the enable
+        if not on & _ON or timer_in((revert,)).total_s:  # the reversion counts from the write of the enable
             yield Write(ENABLE, (on | _ON,))
         held = yield Read(ACTIVE, 2)
         if held[0] != number or not held[1] & _ON:
@@ -132,9 +132,9 @@ class Array:
         if before[ENABLE] & _ON:
             yield Write(ENABLE, (before[ENABLE],))
 
-    def expiry_s(self, words: Sequence[int]) -> float | None:
-        """After how many seconds without us the device lets go; None: it does not."""
-        return timer_s(words[REVERT : REVERT + 1])
+    def timer(self, words: Sequence[int]) -> Timer:
+        """How long the device holds it without us."""
+        return timer_in(words[REVERT : REVERT + 1])
 
     def _curves(self, words: Sequence[int]) -> int:
         return min(words[CURVES], CURVES_MAX) if words[CURVES] != _NONE else 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import NamedTuple
 
 from drivers.modbus.sunspec_coding import Coding
 from gateway.model import Measurement, Quality
@@ -17,9 +18,6 @@ from gateway.model import Measurement, Quality
 _NONE = 0xFFFF
 _REVERT_MAX_S = 0xFFFE
 """Also where the time has 32 bits: nobody waits longer than 18 hours for a set-point to end."""
-
-_TIMER_STEP_S = 1.0
-"""What is left of a time is told in whole seconds, and one may just have passed."""
 
 Write = tuple[int, tuple[int, ...]]
 """Offset from the model's ID register, and words."""
@@ -45,19 +43,22 @@ class Authority:
             raise ValueError("the device is set to local operation (model 715, LocRemCtl) and takes no orders")
 
 
-def timer_s(total: Sequence[int], left: Sequence[int] = ()) -> float | None:
-    """
-    How long a set-point that was just written stands by itself, from the words of its reversion time and of what is
-    left of it; None: for ever. What is left counts, where the device tells it: the time may be more than it keeps.
-    """
-    set_s, left_s = _number(total), _number(left)
-    if left_s and (set_s is None or left_s < set_s - _TIMER_STEP_S):
-        return left_s
-    return set_s or None
+class Timer(NamedTuple):
+    """A reversion time as a device holds it, and what it says is left of it, in s; None: it runs out never, unsaid."""
+
+    total_s: float | None
+    left_s: float | None
+
+
+def timer_in(total: Sequence[int], left: Sequence[int] = ()) -> Timer:
+    """From the words of both."""
+    return Timer(_number(total), _number(left))
 
 
 def _number(words: Sequence[int]) -> float | None:
-    return None if not words or set(words) == {_NONE} else float(sum(w << 16 * i for i, w in enumerate(words[::-1])))
+    if not words or set(words) == {_NONE}:
+        return None
+    return float(sum(word << 16 * place for place, word in enumerate(reversed(words)))) or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,11 +163,11 @@ class Control:
         """Whether the device holds what was written, and holds it in force."""
         return self._ours(words) and self.coding.same(raw, words)
 
-    def expiry_s(self, words: Sequence[int]) -> float | None:
-        """After how many seconds without us the device lets go; None: it does not."""
+    def timer(self, words: Sequence[int]) -> Timer:
+        """How long the device holds it without us."""
         first, size = self._revert_span
         left = () if self.remaining is None else words[self.remaining : self.remaining + 2]
-        return timer_s(words[first : first + size], left)
+        return timer_in(words[first : first + size], left)
 
     @property
     def reverting(self) -> tuple[int, ...]:

@@ -65,7 +65,7 @@ class CurveWriter:
                 delegate.point,
                 held,
                 delegate.measure(before).value if before is not None else None,
-                delegate.expiry_s(words),
+                delegate.timer(words),
                 asyncio.get_running_loop().time(),
             )
         return None if held is None else str(held)

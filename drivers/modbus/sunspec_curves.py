@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from drivers.modbus.pdu import MAX_READ_REGISTERS, MAX_WRITE_REGISTERS
 from drivers.modbus.sunspec_cells import Cell, CurveError, Entry, cell_in, encoded, same, words_in
-from drivers.modbus.sunspec_control import timer_s
+from drivers.modbus.sunspec_control import timer_in
 from drivers.modbus.sunspec_fields import NOT_IMPLEMENTED, Kind
 
 POLLS_MAX = 20
@@ -158,7 +158,7 @@ def adopt(wish: Wish, words: Sequence[int], revert_s: float | None = None) -> St
     revert = _reversion(shape, words, revert_s)
     if revert is not None and tuple(words[shape.revert : shape.revert + 2]) != revert:
         yield Write(shape.revert, revert)
-    if words[ENABLE] != 1 or timer_s(revert or words[shape.revert : shape.revert + 2]) is not None:
+    if words[ENABLE] != 1 or timer_in(revert or words[shape.revert : shape.revert + 2]).total_s:
         yield Write(ENABLE, (1,))
         (enabled,) = yield Read(ENABLE, 1)
         if enabled != 1:

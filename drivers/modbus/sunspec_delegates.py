@@ -10,7 +10,7 @@ from drivers.modbus import sunspec_arrays as arrays
 from drivers.modbus import sunspec_curves as curves
 from drivers.modbus.sunspec_adopted import Adopted, CurveForm, DroopForm, Form
 from drivers.modbus.sunspec_arrays import Array, Table
-from drivers.modbus.sunspec_control import Authority
+from drivers.modbus.sunspec_control import Authority, Timer
 from drivers.modbus.sunspec_curves import SHAPES, Setting, Shape, Steps
 from drivers.modbus.sunspec_fields import scale_factor
 from drivers.modbus.sunspec_per_unit import Reference
@@ -76,8 +76,8 @@ class Delegate(Protocol):
             CurveError: From the generator: the device does not take back what it had.
         """
 
-    def expiry_s(self, words: Sequence[int]) -> float | None:
-        """After how many seconds without us the device lets go; None: it does not."""
+    def timer(self, words: Sequence[int]) -> Timer:
+        """How long the device holds it without us."""
 
 
 def delegates(number: int, device: str, data: bytes, ratings: Ratings, authority: Authority) -> list[Delegate]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from drivers.modbus.sunspec_control import Timer
 from gateway.model import Measurement, Quality, Setting, Value
 
 REFRESH_MIN_S = 1.0
@@ -40,13 +41,14 @@ class Reversions:
     def __init__(self, revert_s: float | None) -> None:
         self._revert_s = revert_s
         self._standing: dict[str, _Standing] = {}
-        self._told: dict[str, float] = {}
+        self._held_s: dict[str, float] = {}
         self._learned: dict[str, float] = {}
 
     @property
     def refresh_s(self) -> Mapping[str, float]:
-        points = self._told.keys() | self._learned.keys()
-        return {point: min(t[point] for t in (self._told, self._learned) if point in t) for point in points}
+        told = {point: max(held_s / 2, REFRESH_MIN_S) for point, held_s in self._held_s.items()}
+        points = told.keys() | self._learned.keys()
+        return {point: min(each[point] for each in (told, self._learned) if point in each) for point in points}
 
     def forget(self) -> None:
         """After a loss: a device that was away may have let go for reasons of its own."""
@@ -56,13 +58,22 @@ class Reversions:
         """From now on, what becomes of it is our doing."""
         self._standing.pop(point, None)
 
-    def stands(self, point: str, value: Setting, before: Value | None, expiry_s: float | None, now: float) -> None:
-        """It was written and read back; `expiry_s` as the device tells it, None: it does not."""
+    def stands(self, point: str, value: Setting, before: Value | None, timer: Timer, now: float) -> None:
+        """
+        It was written and read back, and `timer` says how long the device holds it.
+
+        What is left may be less than the time it was given, and is then all there is; but a device may also tell of it
+        late, from before it was written again: the most that was ever left counts.
+        """
         self._standing[point] = _Standing(value, before, now)
-        if expiry_s is None or (self._revert_s is not None and abs(expiry_s - self._revert_s) <= _STEP_S):
-            self._told.pop(point, None)
+        held_s = timer.total_s
+        if timer.left_s is not None and (held_s is None or timer.left_s < held_s - _STEP_S):
+            left_s = max(timer.left_s, self._held_s.get(point, 0.0))
+            held_s = left_s if held_s is None else min(left_s, held_s)
+        if held_s is None or (self._revert_s is not None and abs(held_s - self._revert_s) <= _STEP_S):
+            self._held_s.pop(point, None)
         else:
-            self._told[point] = max(expiry_s / 2, REFRESH_MIN_S)
+            self._held_s[point] = held_s
 
     def seen(self, measurements: Iterable[Measurement], now: float) -> list[Lapse]:
         """What is found out by these readings, once for each time that it was written."""

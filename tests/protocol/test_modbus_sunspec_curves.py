@@ -191,7 +191,7 @@ async def test_other_readings_go_on_while_a_device_adopts() -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        ("not a characteristic", "should be the text of a characteristic"),
+        ("not a characteristic", "found 'not a characteristic'"),
         (to_text(Droop(0.2, 0.05)), "takes a curve, found a droop"),
         (5.0, "takes the text of a characteristic, found 5"),
         (to_text(Curve(tuple((1.0 + at / 100, 0.0) for at in range(9)))), "room for 8 points, found 9"),
@@ -412,3 +412,17 @@ async def test_a_set_point_that_vanishes_is_refreshed_twice_as_often_and_told_on
                 )
             await watch.until(lambda: refresh_s(watch, "active_power_limit") == 1.0)
             assert sum("by nobody here" in record.message for record in caplog.records) == 1
+
+
+async def test_the_plan_is_a_guess_before_and_what_is_read_afterwards() -> None:
+    """Never less than what a device of the second generation turns out to need."""
+    async with ModbusFace({1: Der()}) as face:
+        driver = sunspec(face)
+        (guess,) = driver.plan()
+        async with running(driver) as watch:
+            await known(watch, "watt_var")
+        (plan,) = driver.plan()
+
+    assert len(plan.requests) == 8  # 701, 703 to 706, 711, 712 and 715
+    assert plan.requests_per_s <= guess.requests_per_s
+    assert all(request.startswith("holding 40") for request in plan.requests)

@@ -191,7 +191,7 @@ def test_a_refresh_writes_the_enable_alone_which_starts_the_reversion_again(numb
     before = device.seen
     device.put(WISHES[number], before, revert_s=60)
     assert device.log[0] == (5, (60,))
-    assert device.offered.expiry_s(device.seen) == 60
+    assert device.offered.timer(device.seen).total_s == 60
     device.log.clear()
     device.put(WISHES[number], before, revert_s=60)
     assert device.log == [(3, (1,))]

@@ -354,7 +354,7 @@ def test_a_reversion_is_armed_where_the_device_says_what_it_goes_back_to() -> No
         device.log.clear()
         put(device, WISHES[706])
         assert device.log[-1] == (2, (1,))
-    assert offered(device).expiry_s(words_of(device)) == 300
+    assert offered(device).timer(words_of(device)).total_s == 300
 
     for absent in ({"RvrtCrv": 2}, {"RvrtTms": 0}, {"RvrtTms": 0, "RvrtCrv": 1}):
         device = Device(706, **absent)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.modbus.sunspec_control import timer_s
+from drivers.modbus.sunspec_control import Timer, timer_in
 from drivers.modbus.sunspec_heartbeat import FROZEN_S, Pulse
 from drivers.modbus.sunspec_reversion import REFRESH_MIN_S, Lapse, Reversions
 from gateway.model import Measurement, Quality
@@ -13,48 +13,64 @@ LIMIT = "d.active_power_limit"
 
 
 @pytest.mark.parametrize(
-    ("total", "left", "expected"),
+    ("words", "expected"),
     [
-        ((60,), (), 60),
-        ((0,), (), None),
-        ((0xFFFF,), (), None),
-        ((0, 60), (0, 60), 60),
-        ((0, 60), (0, 59), 60),
-        ((0, 60), (0, 30), 30),
-        ((0, 60), (0, 0), 60),
-        ((0, 60), (0xFFFF, 0xFFFF), 60),
-        ((0xFFFF, 0xFFFF), (0, 45), 45),
-        ((0, 0), (0, 45), None),
-        ((1, 0), (), 65536),
-        ((0xFFFF, 0xFFFF), (0xFFFF, 0xFFFF), None),
+        ((60,), 60),
+        ((0, 60), 60),
+        ((1, 0), 65536),
+        ((0,), None),
+        ((0, 0), None),
+        ((0xFFFF,), None),
+        ((0xFFFF, 0xFFFF), None),
+        ((0xFFFF, 0xFFFE), 2**32 - 2),
+        ((), None),
     ],
 )
-def test_a_device_tells_how_long_it_holds_a_set_point(
-    total: tuple[int, ...], left: tuple[int, ...], expected: float | None
+def test_a_time_of_0_or_one_that_is_not_implemented_never_runs_out(
+    words: tuple[int, ...], expected: float | None
 ) -> None:
-    """What is left counts where it is told; a second may just have passed."""
-    assert timer_s(total, left) == expected
+    assert timer_in(words, words) == Timer(expected, expected)
+
+
+FOR_EVER = Timer(None, None)
 
 
 @pytest.mark.parametrize(
-    ("asked_s", "told_s", "expected"),
+    ("asked_s", "timer", "expected"),
     [
-        pytest.param(60, 60, {}, id="as-asked"),
-        pytest.param(60, 59, {}, id="a-second-less"),
-        pytest.param(60, 20, {LIMIT: 10}, id="less"),
-        pytest.param(60, 300, {LIMIT: 150}, id="more"),
-        pytest.param(60, None, {}, id="not-told"),
-        pytest.param(None, 20, {LIMIT: 10}, id="not-asked"),
-        pytest.param(60, 1, {LIMIT: REFRESH_MIN_S}, id="hardly-any"),
+        pytest.param(60, Timer(60, None), {}, id="as-asked"),
+        pytest.param(60, Timer(59, None), {}, id="a-second-less"),
+        pytest.param(60, Timer(60, 59), {}, id="a-second-has-passed"),
+        pytest.param(60, Timer(60, None), {}, id="left-is-not-told-yet"),
+        pytest.param(60, Timer(20, None), {LIMIT: 10}, id="less"),
+        pytest.param(60, Timer(60, 30), {LIMIT: 15}, id="less-is-left"),
+        pytest.param(60, Timer(None, 30), {LIMIT: 15}, id="only-what-is-left-is-told"),
+        pytest.param(60, Timer(300, 300), {LIMIT: 150}, id="more"),
+        pytest.param(60, FOR_EVER, {}, id="not-told"),
+        pytest.param(None, Timer(20, 20), {LIMIT: 10}, id="not-asked"),
+        pytest.param(60, Timer(1, 1), {LIMIT: REFRESH_MIN_S}, id="hardly-any"),
     ],
 )
 def test_the_refresh_is_half_of_what_the_device_tells(
-    asked_s: float | None, told_s: float | None, expected: dict[str, float]
+    asked_s: float | None, timer: Timer, expected: dict[str, float]
 ) -> None:
     reversions = Reversions(asked_s)
-    reversions.stands(LIMIT, 30e3, None, told_s, 0.0)
+    reversions.stands(LIMIT, 30e3, None, timer, 0.0)
 
     assert reversions.refresh_s == expected
+
+
+def test_what_is_left_may_be_told_late_and_a_later_word_of_more_corrects_it() -> None:
+    """After a refresh, a slow device still tells what was left before it; the refresh does not follow that down."""
+    reversions = Reversions(60)
+    found = []
+    for left_s in (12, 30, 16, 15, 30):
+        reversions.stands(LIMIT, 30e3, None, Timer(60, left_s), 0.0)
+        found.append(reversions.refresh_s[LIMIT])
+
+    assert found == [6, 15, 15, 15, 15]
+    reversions.stands(LIMIT, 30e3, None, Timer(20, 20), 0.0)
+    assert reversions.refresh_s == {LIMIT: 10}
 
 
 def seen(reversions: Reversions, value: float | None, now: float, quality: Quality = Quality.GOOD) -> list[Lapse]:
@@ -66,13 +82,13 @@ def test_the_refresh_is_half_of_the_time_after_which_it_was_seen_to_be_gone(
     gone: float | None, before: float | None
 ) -> None:
     reversions = Reversions(60)
-    reversions.stands(LIMIT, 30e3, before, None, 100.0)
+    reversions.stands(LIMIT, 30e3, before, FOR_EVER, 100.0)
     assert seen(reversions, 30e3, 110.0) == []
     assert seen(reversions, gone, 120.0) == [Lapse(LIMIT, 20.0, 10.0)]
     assert reversions.refresh_s == {LIMIT: 10.0}
     assert seen(reversions, gone, 121.0) == []
 
-    reversions.stands(LIMIT, 30e3, before, None, 130.0)
+    reversions.stands(LIMIT, 30e3, before, FOR_EVER, 130.0)
     assert reversions.refresh_s == {LIMIT: 10.0}
     assert seen(reversions, gone, 150.0) == []  # nothing new: it was not refreshed
     assert reversions.refresh_s == {LIMIT: 10.0}
@@ -85,7 +101,7 @@ def test_the_refresh_is_half_of_the_time_after_which_it_was_seen_to_be_gone(
 )
 def test_what_is_no_end_of_ours_teaches_nothing(value: float | None, quality: Quality) -> None:
     reversions = Reversions(60)
-    reversions.stands(LIMIT, 30e3, None, None, 0.0)
+    reversions.stands(LIMIT, 30e3, None, FOR_EVER, 0.0)
 
     assert seen(reversions, value, 5.0, quality) == []
     assert reversions.refresh_s == {}
@@ -93,14 +109,14 @@ def test_what_is_no_end_of_ours_teaches_nothing(value: float | None, quality: Qu
 
 def test_what_ends_after_the_time_that_was_known_was_only_not_refreshed() -> None:
     for reversions in (Reversions(60), Reversions(None)):
-        reversions.stands(LIMIT, 30e3, None, 60.0, 0.0)
+        reversions.stands(LIMIT, 30e3, None, Timer(60, None), 0.0)
         assert seen(reversions, None, 60.2) == []
 
 
 def test_our_own_doing_and_a_device_that_was_away_teach_nothing() -> None:
     reversions = Reversions(60)
     for forget in (lambda: reversions.writing(LIMIT), reversions.forget):
-        reversions.stands(LIMIT, 30e3, None, None, 0.0)
+        reversions.stands(LIMIT, 30e3, None, FOR_EVER, 0.0)
         forget()
         assert seen(reversions, None, 5.0) == []
 
