@@ -28,6 +28,7 @@ _DER = (
     ("SunSpec volt-var", 45), ("SunSpec volt-watt", 40), ("SunSpec droop", 24), ("SunSpec watt-var", 38),
     ("SunSpec remote control", 5),
 )  # fmt: skip
+"""Texts and registers of what a device of the second generation is asked for; the first has fewer and shorter ones."""
 _LIKELY = {"meter": _METER, "battery": (*_DER, ("SunSpec storage", 26))}
 
 _log = logging.getLogger(__name__)

@@ -354,6 +354,30 @@ async def test_our_heartbeat_begins_again_at_0_before_it_says_not_implemented() 
             await until(lambda: heard(der) in range(5))
 
 
+async def test_a_device_that_refuses_our_heartbeat_is_told_of_once_and_obeys_all_the_same(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Deaf(Der):
+        refused = 0
+
+        def write(self, space: str, address: int, words: list[int]) -> None:
+            if self._points[address][1].name == "ControllerHb":
+                self.refused += 1
+                raise ModbusFault(2)
+            super().write(space, address, words)
+
+    monkeypatch.setattr(sunspec_heartbeat, "REFUSED_RETRY_S", BEAT_S)
+    der = Deaf()
+    async with ModbusFace({1: der}) as face:
+        driver = sunspec(face)
+        async with running(driver) as watch:
+            await known(watch, "active_power_limit")
+            await driver.write(order("active_power_limit", 30_000.0))
+            await until(lambda: der.refused >= 3)
+            assert watch.value("d.active_power_limit") == 30_000
+            assert sum("refuses our heartbeat" in record.message for record in caplog.records) == 1
+
+
 async def test_a_device_whose_heartbeat_stands_is_told_once_and_its_values_are_uncertain(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
