@@ -123,7 +123,10 @@ class CurveForm:
 
 class DroopForm:
     """
-    The droop of model 711. Which power a unit of power is, the model leaves to the device: `reference` is not told.
+    The droop of model 711.
+
+    Which power it is a droop of, the model leaves to the device: there is no register for `reference`, either is taken,
+    and what is read says what a droop says by itself.
     """
 
     def read(self, shape: Shape, words: Sequence[int]) -> Droop | None:
