@@ -11,8 +11,11 @@ from typing import Self
 from hil.faces.meter import MeterRegisters
 from hil.faces.modbus import ModbusFace
 from hil.faces.sunspec import SunSpecRegisters
+from hil.faces.sunspec_curves import CurveBank, droop_bank, volt_var_bank, volt_watt_bank, watt_var_bank
+from hil.faces.sunspec_der import DerRegisters, Panel, der_models
 from hil.faces.sunspec_devices import battery_models, inverter_models
 from hil.plant.battery import Battery
+from hil.plant.characteristics import follow
 from hil.plant.converter import Converter
 from hil.plant.grid import ConnectionPoint, GridParameters
 from hil.plant.inverter import Inverter
@@ -76,10 +79,12 @@ class SimulatedSite:
     Attributes:
         faces: The Modbus face of each device, to silence, stop or slow it.
         plant: The physics behind them.
+        curves: What the inverter can follow by itself, by the function's name; empty unless it is a `der`.
         writes: Every point that a master wrote: loop time, device, SunSpec point, value in the point's unit.
     """
 
-    def __init__(self, *, seed: int = 0) -> None:
+    def __init__(self, *, seed: int = 0, der: bool = False) -> None:
+        """With `der`, the inverter is one of the IEEE 1547 generation, and follows the curves that it adopted."""
         self.plant = Plant(
             sun=Sun(SunParameters(), seed=seed),
             inverter=Inverter(),
@@ -89,11 +94,11 @@ class SimulatedSite:
         )
         self.plant.settle()
         self.writes: list[tuple[float, str, str, float]] = []
-        inverter = inverter_models(self.plant.inverter, self._point, serial="SIM-INV1")
+        self.curves: dict[str, CurveBank] = _banks() if der else {}
         battery = battery_models(self.plant.battery, self._point, serial="SIM-BAT1")
         self.faces = {
             "pcc": ModbusFace({UNIT: MeterRegisters(self.plant)}),
-            "inv1": ModbusFace({UNIT: SunSpecRegisters(inverter, on_write=self._recorder("inv1"))}),
+            "inv1": ModbusFace({UNIT: self._inverter()}),
             "bat1": ModbusFace({UNIT: SunSpecRegisters(battery, on_write=self._recorder("bat1"))}),
         }
         self._exits = AsyncExitStack()
@@ -142,8 +147,19 @@ class SimulatedSite:
         while True:
             await asyncio.sleep(due - loop.time())
             while due <= loop.time():  # after a pause of the process, the plant catches up
+                if self.curves:
+                    in_force = {name: bank.in_force for name, bank in self.curves.items()}
+                    follow(self.plant.inverter, self.plant.point, in_force, STEP_S)
                 self.plant.step(STEP_S)
                 due += STEP_S
+
+    def _inverter(self) -> SunSpecRegisters:
+        inverter, record = self.plant.inverter, self._recorder("inv1")
+        if not self.curves:
+            return SunSpecRegisters(inverter_models(inverter, self._point, serial="SIM-INV1"), on_write=record)
+        panel, banks = Panel(), list(self.curves.values())
+        models = der_models(inverter, self._point, serial="SIM-INV1", panel=panel, now=_loop_time, banks=banks)
+        return DerRegisters(models, panel, on_write=record)
 
     def _point(self) -> ConnectionPoint:
         return self.plant.point
@@ -153,6 +169,19 @@ class SimulatedSite:
             self.writes.append((asyncio.get_running_loop().time(), device, point, value))
 
         return record
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _banks() -> dict[str, CurveBank]:
+    return {
+        "volt_var": volt_var_bank(_loop_time),
+        "volt_watt": volt_watt_bank(_loop_time),
+        "frequency_droop": droop_bank(_loop_time),
+        "watt_var": watt_var_bank(_loop_time),
+    }
 
 
 async def _end(task: asyncio.Task[None]) -> None:

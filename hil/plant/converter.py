@@ -27,13 +27,18 @@ class ConverterParameters:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """What is asked and what is possible, in W: each bound is kept; where two contradict, the later named one wins."""
+    """
+    What is asked and what is possible, in W: each bound is kept; where two contradict, the later named one wins.
+
+    `reactive_var` is what the device wishes by itself; a reactive set-point goes before it.
+    """
 
     wish_w: float
     at_least_w: float
     at_most_w: float
     floor_w: float
     ceiling_w: float
+    reactive_var: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,7 @@ class Converter:
             at_least_w=band.at_least_w,
             at_most_w=at_most_w,
             ramp_s=self.limit.ramp_s,
-            reactive_var=0.0 if reactive is None else reactive / 100.0 * rated_w,
+            reactive_var=band.reactive_var if reactive is None else reactive / 100.0 * rated_w,
             reactive_ramp_s=self.reactive.ramp_s,
             connected=self.disconnect.in_force is None,
         )
