@@ -45,10 +45,11 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """What was last handed to a driver for a point."""
+    """What was last handed to a driver for a point; `back`: to give it back, not for an order."""
 
     value: Setting | None
     mono: float
+    back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ def plan_writes(
                 released.append(point_id)
                 del held[point_id], offered[point_id]
             case "write":
-                offered[point_id] = Offered(before, now)
+                offered[point_id] = Offered(before, now, back=True)
                 setpoints.append(SetPoint(point_id, before, now + LIFETIME_S, "release"))
     return Written(Writes(held, offered, foreign), tuple(setpoints), tuple(holds), tuple(released), tuple(overwritten))
 
@@ -155,7 +156,8 @@ def _giving_back(
     point_id: str, before: Setting | None, last: Offered | None, snapshot: Snapshot
 ) -> Literal["write", "wait", "done"]:
     """What is to be done so that *before* stands in the point again."""
-    if last is None or last.value != before:
+    # What an order happened to want may have been overwritten since: only a write of its own gives back.
+    if last is None or not last.back:
         return "write"
     result = _answer(point_id, last, snapshot)
     if result is not None and result.error is None:
