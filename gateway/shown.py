@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gateway import __version__
+from gateway.assemble import plant_of
 from gateway.config import Site
 from gateway.local.look import DeviceFacts, SiteFacts, StoreLook, UplinkLook
 from gateway.model import Instant
@@ -21,6 +22,7 @@ def facts_of(site: Site, started: Instant) -> SiteFacts:
         started=started,
         period_s=site.control.period,
         devices=tuple(DeviceFacts(one.id, one.role, one.driver, one.rated_power) for one in site.devices),
+        plant=plant_of(site),
         buffer_max_size_bytes=site.buffer.max_size,
         buffer_max_age_s=site.buffer.max_age,
     )

@@ -30,6 +30,7 @@ DOCUMENTS: dict[str, Callable[[View], Document]] = {
     "/api/v1/devices": documents.devices,
     "/api/v1/points": documents.points,
     "/api/v1/activations": documents.activations,
+    "/api/v1/control": documents.control,
     "/api/v1/buffer": documents.buffer,
     "/api/v1/plan": documents.plan,
 }

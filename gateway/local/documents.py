@@ -14,6 +14,9 @@ from typing import Any
 
 import msgspec
 
+from gateway.control.capability import Known, ders_now
+from gateway.control.capability import View as ControlView
+from gateway.control.explain import Place, abilities_of, explain, rules_of
 from gateway.control.register import Tracked
 from gateway.image import KNOWN, Reading, Snapshot
 from gateway.local.lines import DeviceLine
@@ -136,6 +139,26 @@ def activations(view: View) -> Document:
         **_head(view.look),
         "open": [_activation(one) for one in orders.open.values()],
         "ended": [_activation(one) for one in islice(ended, ENDED_MAX)],
+    }
+
+
+def control(view: View) -> Document:
+    """The rules of the site, and who decides what by them now."""
+    look = view.look
+    plant, orders = look.site.plant, look.control.orders.open.values()
+    seen = ControlView(plant, ders_now(plant, Known(), look.snapshot), look.snapshot)
+    in_force = [tracked.entry for tracked in orders if tracked.engaged_mono is not None]
+    now = explain(look.control.decision, seen, in_force)
+    return {
+        **_head(look),
+        "ticks": look.control.serial,
+        "rules": rules_of(plant),
+        "abilities": abilities_of(seen),
+        "places": [_place(place) for place in now.places],
+        "let_go": now.let_go,
+        "fallbacks": now.fallbacks,
+        "totals": now.totals,
+        "wishes": now.wishes,
     }
 
 
@@ -282,6 +305,11 @@ def _order(order: Activation | None) -> Mapping[str, Any]:
         "start": _time(order.start),
         "end": _time(order.end),
     }
+
+
+def _place(place: Place) -> Document:
+    orders = [{**asdict(one), "expires": _time(one.expires)} for one in place.orders]
+    return {**asdict(place), "orders": orders}
 
 
 def _line(look: Look, line: DeviceLine) -> Document:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from gateway.control.alarms import Event
 from gateway.control.mirror import Mirror
+from gateway.control.plant import Plant
 from gateway.control.register import Orders
+from gateway.control.steering import Decision
 from gateway.image import Snapshot
 from gateway.model import Instant, SetPoint
 
@@ -32,6 +34,7 @@ class SiteFacts:
     started: Instant
     period_s: float
     devices: tuple[DeviceFacts, ...]
+    plant: Plant
     buffer_max_size_bytes: int
     buffer_max_age_s: float
 
@@ -84,6 +87,7 @@ class ControlLook:
     mirror: Mirror
     orders: Orders
     held: tuple[str, ...]
+    decision: Decision = field(default_factory=lambda: Decision({}, {}))
     setpoints: Mapping[str, SetPoint] = field(default_factory=dict)
     events: tuple[tuple[float, Event], ...] = ()
 

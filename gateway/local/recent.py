@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from gateway.control.cycle import Event, Outcome
 from gateway.control.mirror import Mirror
 from gateway.control.register import Orders
+from gateway.control.steering import Decision
 from gateway.local.look import ControlLook
 from gateway.model import SetPoint
 
@@ -21,12 +22,13 @@ class Recent:
     def __init__(self) -> None:
         self._serial = 0
         self._mirror = Mirror()
+        self._decision = Decision({}, {})
         self._setpoints: dict[str, SetPoint] = {}
         self._events: deque[tuple[float, Event]] = deque(maxlen=EVENTS_MAX)
 
     def take(self, wall: float, outcome: Outcome) -> None:
         """What came of a tick at `wall`, UTC seconds."""
-        self._serial, self._mirror = outcome.serial, outcome.mirror
+        self._serial, self._mirror, self._decision = outcome.serial, outcome.mirror, outcome.decision
         self._events.extend((wall, event) for event in outcome.events)
         for setpoint in outcome.setpoints:
             self._setpoints[setpoint.point] = setpoint
@@ -34,5 +36,11 @@ class Recent:
     def look(self, orders: Orders, held: Iterable[str]) -> ControlLook:
         """With the orders as they are remembered, and the points that are taken over."""
         return ControlLook(
-            self._serial, self._mirror, orders, tuple(sorted(held)), dict(self._setpoints), tuple(self._events)
+            serial=self._serial,
+            mirror=self._mirror,
+            orders=orders,
+            held=tuple(sorted(held)),
+            decision=self._decision,
+            setpoints=dict(self._setpoints),
+            events=tuple(self._events),
         )

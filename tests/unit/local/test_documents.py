@@ -20,6 +20,7 @@ ALL = [
     documents.devices,
     documents.points,
     documents.activations,
+    documents.control,
     documents.buffer,
     documents.plan,
 ]

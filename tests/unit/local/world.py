@@ -10,6 +10,7 @@ from typing import Any
 from drivers.base import PlannedDevice, Traffic
 from gateway.control.alarms import Event
 from gateway.control.mirror import Headroom, InForce, Mirror
+from gateway.control.plant import Der, Plant
 from gateway.control.register import Orders
 from gateway.image import Reading, Snapshot
 from gateway.local.documents import View
@@ -52,6 +53,12 @@ def snapshot(
     )
 
 
+PLANT = Plant(
+    rated_power_w=100_000.0,
+    pcc="pcc",
+    ders=(Der("inv1", "pv"), Der("bat1", "battery", 30_000.0), Der("gen", "generator")),
+    devices=frozenset(PLATES),
+)
 STORE = StoreLook(
     epoch="e1", session=3, last_frame=120, last_message=7, waiting=0, dropped=0, journaled=50, unjournaled=0, fault=None
 )
@@ -74,6 +81,7 @@ def look(**changes: Any) -> Look:
                 DeviceFacts("bat1", "battery", "modbus", 30_000.0),
                 DeviceFacts("gen", "generator", "modbus"),
             ),
+            plant=PLANT,
             buffer_max_size_bytes=2_000_000_000,
             buffer_max_age_s=7_776_000.0,
         ),
