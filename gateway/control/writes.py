@@ -142,7 +142,7 @@ def plan_writes(
         if point_id not in snapshot.points or held[point_id].serial > journaled:
             continue
         before = held[point_id].hold.before
-        match _giving_back(point_id, before, offered.get(point_id), snapshot):
+        match _giving_back(point_id, offered.get(point_id), snapshot):
             case "done":
                 released.append(point_id)
                 del held[point_id], offered[point_id]
@@ -152,10 +152,8 @@ def plan_writes(
     return Written(Writes(held, offered, foreign), tuple(setpoints), tuple(holds), tuple(released), tuple(overwritten))
 
 
-def _giving_back(
-    point_id: str, before: Setting | None, last: Offered | None, snapshot: Snapshot
-) -> Literal["write", "wait", "done"]:
-    """What is to be done so that *before* stands in the point again."""
+def _giving_back(point_id: str, last: Offered | None, snapshot: Snapshot) -> Literal["write", "wait", "done"]:
+    """What is to be done so that what stood in the point before stands in it again."""
     # What an order happened to want may have been overwritten since: only a write of its own gives back.
     if last is None or not last.back:
         return "write"
