@@ -231,7 +231,7 @@ def test_what_is_shared_of_reactive_power_is_all_of_it_or_the_nearest_that_can_b
 
 
 class Site(World):
-    """A world whose journal, while it does not work, keeps all that is to be committed for later, as the daemon does."""
+    """While its journal does not work, all that is to be committed waits for it, as in the daemon."""
 
     def __init__(self, *devices: Device) -> None:
         super().__init__(*devices)
