@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from hil.dso.book import Book
 from hil.dso.messages import Ack
-from hil.dso.orders import FINAL, Order
+from hil.dso.orders import FINAL, Heard, Order
 from hil.plant.grid import GridParameters
 from hil.plant.load import Load, LoadParameters
 from hil.plant.sun import Sun, SunParameters
@@ -124,10 +124,7 @@ class HeadEnd:
 
     def story(self) -> str:
         """Every order with the time of each word after its sending: what a failed test has to tell."""
-        lines = [
-            f"{order.id}: " + ", ".join(f"{one.ack.status} {one.latency_s:.2f} s" for one in order.heard)
-            for order in self.book.orders
-        ]
+        lines = [f"{order.id}: " + ", ".join(_told(heard) for heard in order.heard) for order in self.book.orders]
         return "\n".join([*lines, f"mirror: {(self.book.control or {}).get('quantities')}", *self.book.faults])
 
     def sent_elsewhere(self, body: Mapping[str, Any]) -> None:
@@ -198,9 +195,9 @@ class Station:
     def frequency(self, hertz: float) -> None:
         self.site.plant.frequency_hz = hertz
 
-    def night(self, load_w: float) -> None:
-        """No sun, and a load that does not move."""
-        self.site.plant.sun = Sun(SunParameters(clear_w=0.0), seed=1)
+    def weather(self, sun_w: float, load_w: float) -> None:
+        """From now on the sun gives, and the load takes, this much."""
+        self.site.plant.sun = Sun(SunParameters(clear_w=sun_w, haze=0.0), seed=1)
         self.site.plant.load = Load(LoadParameters(base_w=load_w, unrest=0.0), seed=1)
 
     @property
@@ -238,21 +235,31 @@ class Station:
         await self.dso.mirror_empty()
 
 
+def _told(heard: Heard) -> str:
+    why = f" ({heard.ack.code}: {heard.ack.detail})" if heard.ack.code else ""
+    return f"{heard.ack.status} {heard.latency_s:.2f} s{why}"
+
+
 @asynccontextmanager
-async def station(folder: Path, *, der: bool = False, control: str = "", uplink: str = "") -> AsyncIterator[Station]:
+async def station(
+    folder: Path, *, der: bool = False, control: str = "", uplink: str = "", inverter: str = ""
+) -> AsyncIterator[Station]:
     """
-    A running site whose DSO is foreign; with *der* its inverter follows curves by itself. *control* and *uplink* are
-    added to these parts of the site file. Afterwards the book must be without a fault.
+    A running site whose DSO is foreign, with a sun of 56 kW, a load of 6 kW and a stiff grid at 230 V and 50 Hz.
+
+    With *der* its inverter follows curves by itself. *control*, *uplink* and *inverter* are added to these parts of the
+    site file. Afterwards the book must be without a fault.
     """
     broker = Mosquitto(folder)
     broker.start()
     dso = HeadEnd(broker)
     async with SimulatedSite(seed=1, der=der) as site:
         file = folder / "site.yaml"
+        devices = site_yaml(site.ports).replace("    rated_power: 60kW\n", f"    rated_power: 60kW\n{inverter}")
         file.write_text(
             f"site: {{id: {SITE}, rated_power: 60kW}}\n"
             "state_dir: state\n"
-            f"{site_yaml(site.ports)}{control}"
+            f"{devices}{control}"
             f"uplinks:\n  - {{id: dso, type: mqtt, url: {broker.url}, acknowledge: broker{uplink}}}\n"
         )
         daemon = Daemon(file)
@@ -260,6 +267,8 @@ async def station(folder: Path, *, der: bool = False, control: str = "", uplink:
         try:
             await daemon.start()
             one = Station(site, broker, daemon, dso)
+            one.weather(sun_w=56_000, load_w=6_000)
+            one.voltage(1.0)
             await one.online()
             yield one
             assert dso.book.faults == []

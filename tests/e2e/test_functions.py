@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
-from tests.e2e.foreign import station
+import pytest
+
+from tests.e2e.foreign import station, utc
 
 
 async def test_limits_and_setpoints_are_proven_and_given_back(tmp_path: Path) -> None:
@@ -21,3 +24,178 @@ async def test_limits_and_setpoints_are_proven_and_given_back(tmp_path: Path) ->
             assert (entry["value"], entry["execution"]) == (value, "local")
         await one.dso.cancel(limit, reactive, active)
         await one.given_back()
+
+
+async def test_peaks_at_the_meter_are_shaved_by_battery_and_sun(tmp_path: Path) -> None:
+    """The battery gives what an import limit is short of; the sun is held back for an export limit."""
+    async with station(tmp_path) as one:
+        exported = await one.dso.send("limit_export", value=20_000, unit="W")
+        await one.dso.proven(exported)
+        assert one.site.truth()["pcc.active_power"] <= 21_200
+        assert (await one.dso.in_mirror(exported))["value"] == 20_000
+        await one.dso.cancel(exported)
+        await one.given_back()
+
+        one.weather(sun_w=0, load_w=30_000)
+        await one.near("pcc.active_power", -30_000)
+        imported = await one.dso.send("limit_import", value=20_000, unit="W")
+        await one.dso.proven(imported)
+        await one.near("bat1.active_power", 10_000)
+        assert (await one.dso.in_mirror(imported))["value"] == -20_000
+        await one.dso.cancel(imported)
+        await one.given_back()
+        await one.near("bat1.active_power", 0, 300)
+
+
+async def test_a_schedule_a_power_factor_and_a_reserve(tmp_path: Path) -> None:
+    """The battery follows its steps and is let go after the last; the inverter's vars follow its watts meanwhile."""
+    async with station(tmp_path) as one:
+        reserve = await one.dso.send("reserve", "bat1", value={"up_w": 20_000, "down_w": 5_000})
+        factor = await one.dso.send("set_power_factor", "inv1", value=0.9, excitation="under")
+        steps = await one.dso.send(
+            "set_active_power", "bat1", unit="W", start=utc(1), schedule={"resolution": 4, "values": [8_000, -6_000]}
+        )
+        await one.near("bat1.active_power", 8_000, 600)
+        await one.dso.proven(steps, factor, reserve)
+        assert one.inverter_var == pytest.approx(-0.484 * one.inverter_w, rel=0.05)
+        assert (await one.dso.in_mirror(factor))["quantity"] == "reactive_power"
+        mirror = one.dso.book.control
+        assert mirror is not None
+        assert mirror["reserve"] == {"up_w": 20_000, "down_w": 5_000, "kept": True}
+        await one.near("bat1.active_power", -6_000, 600)
+        await one.dso.acked(steps, "completed")
+        await one.near("bat1.active_power", 0, 300)
+        await one.dso.cancel(factor, reserve)
+        await one.given_back()
+
+
+async def test_a_setpoint_gives_way_to_a_reserve(tmp_path: Path) -> None:
+    async with station(tmp_path) as one:
+        reserve = await one.dso.send("reserve", "bat1", value={"up_w": 20_000, "down_w": 5_000})
+        await one.dso.proven(reserve)
+        power = await one.dso.send("set_active_power", "bat1", value=25_000, unit="W")
+        await one.near("bat1.active_power", 10_000, 600)
+        entry = await one.dso.in_mirror(power)
+        assert (entry["value"], entry["limited_by"]) == (10_000, reserve)
+        await one.dso.cancel(reserve)
+        await one.dso.proven(power)
+        await one.near("bat1.active_power", 25_000, 600)
+        await one.dso.cancel(power)
+        await one.given_back()
+
+
+async def test_devices_without_characteristics_follow_the_grid_by_the_tick(tmp_path: Path) -> None:
+    """Q(U) at the meter, P(U) and P(f) of an inverter that knows a limit and a set-point only."""
+    async with station(tmp_path) as one:
+        volt_var = await one.dso.send("volt_var", curve="ieee1547-2018-b")
+        volt_watt = await one.dso.send("volt_watt", "inv1", curve=[[1.06, 1], [1.1, 0.2]])
+        droop = await one.dso.send("frequency_droop", "inv1", value={"deadband_hz": 0.2, "droop": 0.05})
+        await one.dso.proven(volt_var, volt_watt, droop)
+        assert (await one.dso.in_mirror(volt_var))["execution"] == "local"
+
+        one.voltage(1.05)
+        await one.near("pcc.reactive_power", -0.22 * 60_000)
+        one.voltage(1.08)
+        await one.near("pcc.reactive_power", -0.44 * 60_000)
+        await one.near("inv1.active_power", 36_000)
+        one.voltage(0.95)
+        await one.near("pcc.reactive_power", 0.22 * 60_000)
+        await one.near("inv1.active_power", 56_000)
+        one.frequency(50.7)
+        await one.near("inv1.active_power", 0.8 * 56_000)
+        assert (await one.dso.in_mirror(droop))["execution"] == "local"
+        one.frequency(50.0)
+        await one.near("inv1.active_power", 56_000)
+        await one.dso.cancel(volt_var, volt_watt, droop)
+        await one.given_back()
+
+
+async def test_a_switch_is_opened_and_closed(tmp_path: Path) -> None:
+    switch = '    points:\n      - {name: connect, register: "holding:40232", type: uint16, access: read-write}\n'
+    async with station(tmp_path, inverter=switch) as one:
+        off = await one.dso.send("disconnect", "inv1", kind="emergency", respond_within=5)
+        await one.dso.proven(off)
+        assert "inv1.disconnect" in one.engaged
+        assert one.inverter_w == 0.0
+        on = await one.dso.send("connect", "inv1", kind="emergency")
+        await one.dso.proven(on)
+        await one.dso.acked(off, "superseded")
+        await one.near("inv1.active_power", 56_000)
+        await one.dso.cancel(on)
+        await one.given_back()
+
+
+HANDED = [
+    ("volt_var", {"curve": [[0.93, 0.3], [0.97, 0], [1.03, 0], [1.07, -0.3]], "response": 3}),
+    ("volt_watt", {"curve": [[1.05, 1], [1.09, 0.2]], "response": 2}),
+    ("frequency_droop", {"value": {"deadband_hz": 0.2, "droop": 0.05, "response_s": 1, "reference": "nominal"}}),
+]
+
+
+async def test_an_inverter_follows_characteristics_by_itself(tmp_path: Path) -> None:
+    """Adopted, read back, obeyed where the gateway would be too slow, and given back; the mirror says who does it."""
+    async with station(tmp_path, der=True) as one:
+        ids = [await one.dso.send(name, "inv1", **fields) for name, fields in HANDED]
+        await one.dso.proven(*ids)
+        assert one.engaged == [f"inv1.{name}" for name, _ in HANDED]
+        for id_ in (ids[0], ids[1]):
+            assert (await one.dso.in_mirror(id_))["execution"] == "device"
+        writes = len(one.site.writes)
+        one.voltage(1.05)
+        await one.near("inv1.reactive_power", -0.15 * 60_000)
+        one.voltage(1.07)
+        await one.near("inv1.reactive_power", -0.3 * 60_000)
+        await one.near("inv1.active_power", 36_000)
+        one.voltage(1.0)
+        await one.near("inv1.active_power", 56_000)
+        one.frequency(50.5)
+        await one.near("inv1.active_power", 56_000 - 0.12 * 60_000)
+        one.frequency(50.0)
+        await one.near("inv1.active_power", 56_000)
+        assert {point for _, _, point, _ in one.site.writes[writes:]} <= {"ControllerHb"}
+        await one.dso.cancel(*ids)
+        await one.given_back()
+
+
+async def test_a_curve_that_the_device_refuses_fails_with_its_reason_and_changes_nothing(tmp_path: Path) -> None:
+    """The curve that its owner had enabled is obeyed before, during and after."""
+    async with station(tmp_path, der=True) as one:
+        bank = one.site.curves["volt_var"]
+        bank._enable(on=True)
+        before = bank.in_force
+        jump = [[0.95, 0.3], [1.0, 0.3], [1.0, -0.3], [1.05, -0.3]]
+        id_ = await one.dso.send("volt_var", "inv1", curve=jump, respond_within=4)
+        failed = await one.dso.acked(id_, "failed")
+        assert one.dso.words(id_) == ["received", "accepted", "failed"]
+        assert failed.code == "write_failed"
+        assert "the device checked the curve and refuses it" in str(failed.detail)
+        assert bank.in_force == before
+        await one.dso.mirror_empty()
+        await one.until("the owner's curve", lambda: bank.in_force == before)
+
+
+async def test_killed_with_a_curve_and_a_schedule_in_force_it_goes_on_and_gives_back(tmp_path: Path) -> None:
+    """What the owner had enabled before our first write comes back at the end, in whichever life of the daemon."""
+    async with station(tmp_path, der=True) as one:
+        bank = one.site.curves["volt_var"]
+        bank._enable(on=True)
+        owners = bank.in_force
+        curve = await one.dso.send("volt_var", "inv1", **HANDED[0][1])
+        schedule = {"resolution": 6, "values": [8_000, -6_000, 4_000]}
+        steps = await one.dso.send("set_active_power", "bat1", unit="W", start=utc(1), schedule=schedule)
+        await one.dso.proven(curve, steps)
+        adopted = bank.in_force
+        assert adopted != owners
+        await one.daemon.end(signal.SIGKILL)
+        await one.daemon.start()
+        await one.online(session=2)
+        assert bank.in_force == adopted
+        await one.near("bat1.active_power", -6_000, 600)
+        await one.near("bat1.active_power", 4_000, 600)
+        assert (await one.dso.in_mirror(curve))["execution"] == "device"
+        await one.dso.acked(steps, "completed")
+        await one.near("bat1.active_power", 0, 300)
+        await one.dso.cancel(curve)
+        await one.until("the owner's curve", lambda: bank.in_force == owners)
+        assert one.engaged == ["inv1.volt_var"]
+        await one.dso.mirror_empty()
