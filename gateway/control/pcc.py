@@ -2,21 +2,39 @@
 The closed loop at the point of common coupling.
 
 What the devices must give in sum is the goal at the meter plus what the site consumes besides them. That load is not
-measured but follows from the meter and the devices' own measurements, taken at the same moment: a meter read five
-times a second and an inverter read once would otherwise show a load that is only the inverter's own movement, and
-acting on it would make the loop swing. What remains, such as a device that reads itself a little wrong, a slow trim
-takes away.
+measured but follows from the meter and the devices' own measurements, all at the same moment: a meter read five times
+a second and an inverter read once, or the other way round, would otherwise show a load that is only the inverter's own
+movement, and acting on it would make the loop swing. A meter may besides tell late what it saw. So while the devices
+move, the load is known only to within what they moved in a second, and is taken to be unchanged as far as it can be.
+
+How the load is counted on depends on what is asked. To a set-point it is followed evenly. Under a limit, or above a
+floor, what tightens is taken at once, and what loosens evenly; but it begins to loosen once a minute only, so that a
+load that goes up and down does not drive the devices up and down with it. What remains, such as a device that reads
+itself a little wrong, a slow trim takes away.
+
+Without the meter the loop is open, and the load counts as in the worst case. Under an export limit, and to a set-point,
+that is none at all. Above an import limit's floor it is the highest load lately known: with none the devices would be
+let go while the load is at its peak, and with no bound a storage would be drained for a load that the site does not
+have.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 HISTORY_S = 10.0
-"""How far back the meter is remembered: longer than the slowest poll of a device worth controlling."""
+"""How far back measurements are remembered at most: longer than the slowest poll of a device worth controlling."""
+METER_LATE_S = 1.0
+"""By so much may the meter's value be older than the devices' that arrive with it."""
 LOAD_FILTER_S = 1.0
+PLAY_SHARE = 0.005
+"""Of the rated power: what a meter of class 0.5 makes of a load that stands still. So much is left to the trim."""
+TURN_S = 60.0
+"""From one begin of loosening to the next: two turns a minute, whatever the load does."""
+PEAK_S = 900.0
+"""How long the highest load is remembered: over a settlement interval it fades towards the present one."""
 TRIM_RATE_PER_S = 0.05
 """Slower than the slowest device we serve (3 s of dead time, 10 s to 90 %), so that it never swings with it."""
 TRIM_MAX_SHARE = 0.05
@@ -33,20 +51,31 @@ class Sample:
     mono: float
 
 
+Track = tuple[Sample, ...]
+"""Samples in the order of their arrival."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loop:
     """
-    What one quantity's loop remembers, in W or var: the load (positive is consumption), the trim, what the devices were
-    asked for in sum, what they gave when they were last seen, and which of them were counted.
+    What one quantity's loop remembers, in W or var; a load is positive when it consumes.
+
+    The load as last seen and the highest of late; the load counted on, whether it was last loosened, and how long ago
+    that began, in s; the floor it was last counted for; the trim; what the devices were asked for in sum and gave
+    lately; what was measured of each of them, and by the meter.
     """
 
     load: float | None = None
-    load_mono: float = 0.0
+    highest: float = -math.inf
+    counted_on: float | None = None
+    loosening: bool = False
+    loosened_s: float = math.inf
+    floor: float | None = None
     trim: float = 0.0
     asked: float | None = None
-    given: float = 0.0
-    counted: frozenset[str] = frozenset()
-    history: tuple[Sample, ...] = ()
+    given: Track = ()
+    ders: Mapping[str, Track] = field(default_factory=dict)
+    meter: Track = ()
 
 
 def observe(loop: Loop, meter: Sample | None, ders: Mapping[str, Sample] | None) -> Loop:
@@ -54,47 +83,57 @@ def observe(loop: Loop, meter: Sample | None, ders: Mapping[str, Sample] | None)
     The loop after one look at the meter and at the devices that are online, by their id; None: not (all) known now.
     """
     if meter is None:
-        return replace(loop, history=())
-    history = loop.history
-    if not history or meter.mono > history[-1].mono:
-        history = (*(s for s in history if meter.mono - s.mono <= HISTORY_S), meter)
+        return replace(loop, meter=(), counted_on=None)
+    metered = _longer(loop.meter, meter)
     if ders is None:
-        return replace(loop, load=None, history=history)
-    moment = min((der.mono for der in ders.values()), default=meter.mono)
-    same = loop.load is not None and loop.counted == ders.keys()
-    if same and moment <= loop.load_mono:
-        return replace(loop, history=history)
-    given = sum(der.value for der in ders.values())
-    load = given - _interpolate(history, moment)
-    if (
-        same and loop.load is not None
-    ):  # what a device that comes or goes gives is no change of the load's to be smoothed
-        weight = 1 - math.exp(-(moment - loop.load_mono) / LOAD_FILTER_S)
-        load = loop.load + weight * (load - loop.load)
-    return replace(loop, load=load, load_mono=moment, given=given, counted=frozenset(ders), history=history)
+        return replace(loop, load=None, counted_on=None, given=(), ders={}, meter=metered)
+    same = loop.load is not None and loop.ders.keys() == ders.keys()
+    tracks = {id_: _longer(loop.ders.get(id_, ()), sample) for id_, sample in ders.items()}
+    moment = min((sample.mono for sample in ders.values()), default=meter.mono)
+    moment = min(moment, meter.mono)
+    if same and loop.given and moment <= loop.given[-1].mono:
+        return replace(loop, ders=tracks, meter=metered)
+    now = Sample(sum(_at(track, moment) for track in tracks.values()), moment)
+    given = _since((*loop.given, now), moment - METER_LATE_S) if same else (now,)
+    seen = now.value - _at(metered, moment)
+    powers = [sample.value for sample in given]
+    moved = max(powers) - min(powers)
+    load = min(max(loop.load, seen - moved), seen + moved) if same and loop.load is not None else seen
+    elapsed = moment - given[-2].mono if len(given) > 1 else 0.0
+    faded = load + max(loop.highest - load, 0.0) * math.exp(-elapsed / PEAK_S)
+    return replace(
+        loop,
+        load=load,
+        highest=faded if same else load,
+        # What a device that comes or goes gives is no change of the load's.
+        counted_on=loop.counted_on if same else None,
+        given=given,
+        ders={id_: _since(track, moment) for id_, track in tracks.items()},
+        meter=_since(metered, moment),
+    )
 
 
 def required(loop: Loop, goal: float, *, closed: bool) -> float:
-    """
-    What the devices must give in sum for *goal* at the meter.
-
-    A load that is not known is taken as none, the worst case for an export limit; so is what was known of it when the
-    meter is lost and the loop is open.
-    """
+    """What the devices must give in sum for *goal* at the meter; a load that was never known counts as none."""
     if loop.load is None:
         return goal
-    return goal + loop.load + loop.trim if closed else goal + min(loop.load, 0.0)
+    if not closed:
+        return goal + _worst(loop, goal)
+    return goal + (loop.load if loop.counted_on is None else loop.counted_on) + loop.trim
 
 
 def correct(
     loop: Loop, error: float, dt: float, rated: float, *, least: float | None = None, most: float | None = None
 ) -> Loop:
     """
-    Move the trim by *error* (goal minus measured) while the devices do what they were asked for.
+    Count on the load as it is now, and move the trim by *error* (goal minus measured) while the devices do what they
+    were asked for.
 
     `most` 0 is for a limit, `least` 0 for a floor: the trim only takes away, or adds, and gives back no more than that.
     """
-    if loop.asked is None or abs(loop.given - loop.asked) > FOLLOWING_SHARE * rated:
+    floor = loop.meter[-1].value + error if least is not None and loop.meter else None
+    loop = replace(_count(loop, dt, rated, tighter=(most is not None) - (least is not None)), floor=floor)
+    if loop.asked is None or not loop.given or abs(loop.given[-1].value - loop.asked) > FOLLOWING_SHARE * rated:
         return loop
     bound = TRIM_MAX_SHARE * rated
     lowest, highest = -bound if least is None else least, bound if most is None else most
@@ -102,9 +141,46 @@ def correct(
     return replace(loop, trim=trim)
 
 
-def _interpolate(history: Sequence[Sample], moment: float) -> float:
-    after = history[-1]
-    for before in reversed(history):
+def _count(loop: Loop, dt: float, rated: float, tighter: int) -> Loop:
+    """The load counted on, a moment later; less load is *tighter* (1), or more (-1), or neither (0)."""
+    age = loop.loosened_s + dt
+    if loop.load is None or loop.counted_on is None:
+        return replace(loop, counted_on=loop.load, loosened_s=age)
+    change = loop.load - loop.counted_on
+    if abs(change) <= PLAY_SHARE * rated:
+        return replace(loop, loosened_s=age)
+    if tighter * change < 0:
+        return replace(loop, counted_on=loop.load, loosening=False, loosened_s=age)
+    if tighter and not loop.loosening and age < TURN_S:
+        return replace(loop, loosened_s=age)
+    followed = loop.counted_on + change * (1 - math.exp(-dt / LOAD_FILTER_S))
+    return replace(loop, counted_on=followed, loosening=True, loosened_s=age if loop.loosening else 0.0)
+
+
+def _worst(loop: Loop, goal: float) -> float:
+    """The load to count on when it cannot be known; *goal* is a floor when it asks no more than the last one did."""
+    if loop.floor is not None and goal <= loop.floor:
+        return loop.highest
+    return min(loop.load or 0.0, 0.0)
+
+
+def _longer(track: Track, sample: Sample) -> Track:
+    if track and sample.mono <= track[-1].mono:
+        return track
+    return (*(track[1:] if track and sample.mono - track[0].mono > HISTORY_S else track), sample)
+
+
+def _since(track: Track, moment: float) -> Track:
+    """What is needed to know it from *moment* on: the last sample not after it, and all that follow."""
+    first = 0
+    while first + 1 < len(track) and track[first + 1].mono <= moment:
+        first += 1
+    return track[first:] if first else track
+
+
+def _at(track: Track, moment: float) -> float:
+    after = track[-1]
+    for before in reversed(track):
         if before.mono <= moment:
             if after.mono <= before.mono:
                 return before.value

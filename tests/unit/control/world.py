@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -119,6 +120,11 @@ class World:
         self.voltage_pu: float | None = None  # at the meter; None: it does not measure it
         self.frequency_hz: float | None = None
         self.meter_online = True
+        self.meter_period_s = STEP_S
+        self.meter_delay_s = 0.0  # from the moment a value was true to its arrival
+        self.meter_noise_w = 0.0  # each value is off by up to so much, either way
+        self._metered: deque[float] = deque()
+        self._chance = random.Random(1)
         self.journal_works = True
         self.mono = 100.0
         self.wall_shift = WALL0
@@ -191,8 +197,11 @@ class World:
 
     def _measure(self) -> None:
         now = self.now
-        if self.meter_online:
-            told = [Measurement("pcc.active_power", self.pcc_w), Measurement("pcc.reactive_power", self.pcc_var)]
+        self._metered.append(self.pcc_w + self.meter_noise_w * self._chance.uniform(-1.0, 1.0))
+        while len(self._metered) > round(self.meter_delay_s / STEP_S) + 1:
+            self._metered.popleft()
+        if self.meter_online and round(self.mono / STEP_S) % round(self.meter_period_s / STEP_S) == 0:
+            told = [Measurement("pcc.active_power", self._metered[0]), Measurement("pcc.reactive_power", self.pcc_var)]
             if self.voltage_pu is not None:
                 told.append(Measurement("pcc.voltage_l1", 230.0 * self.voltage_pu))
             if self.frequency_hz is not None:

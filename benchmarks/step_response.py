@@ -1,0 +1,189 @@
+"""How the closed loop at the PCC answers a step, in virtual time: a table of all cases, and drawings of some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from math import log
+from typing import Literal
+
+import click
+
+from tests.unit.control.world import STEP_S, Device, World, order
+
+Kind = Literal["set-point", "limit", "load under a limit", "import floor"]
+KINDS: tuple[Kind, ...] = ("set-point", "limit", "load under a limit", "import floor")
+RATED_W = 60_000.0
+TOLERANCE_W = 0.02 * RATED_W
+"""Within which a value has settled; the default of an order, too."""
+OVERSHOOT_MAX = 5.0
+"""In % of the rated power."""
+WATCHED_S = 90.0
+SETTLED_S = 45.0
+"""By then even the slowest case has settled; what still moves later swings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A step, the device that follows, and the meter that closes the loop; times in s."""
+
+    kind: Kind
+    dead_time_s: float
+    t90_s: float
+    poll_s: float
+    meter_s: float
+    meter_delay_s: float = 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kind}, dead time {self.dead_time_s:g} s, T90 {self.t90_s:g} s, "
+            f"poll {self.poll_s:g} s, meter {self.meter_s:g} s"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """
+    What became of a step, times in s from it, shares in % of the rated power.
+
+    `rise_s` is to 90 % of the step, `settled_s` the last moment outside the tolerance, `allowed_s` what dead time,
+    polls, two ticks and the device's own response need for that. `overshoot` is beyond the goal, seen from the start;
+    `swing` what still moves when it must have settled.
+    """
+
+    case: Case
+    goal_w: float
+    trace: tuple[tuple[float, float], ...]
+    rise_s: float
+    settled_s: float
+    allowed_s: float
+    overshoot: float
+    swing: float
+    writes: int
+
+    @property
+    def is_good(self) -> bool:
+        return self.settled_s <= self.allowed_s and self.overshoot <= OVERSHOOT_MAX and self.swing <= 1.0
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        case = self.case
+        given = (case.dead_time_s, case.t90_s, case.poll_s, case.meter_s)
+        found = (f"{self.rise_s:.1f}", f"{self.settled_s:.1f}", f"{self.allowed_s:.1f}", f"{self.overshoot:.1f}")
+        verdict = "good" if self.is_good else "BAD"
+        return (case.kind, *(f"{value:g}" for value in given), *found, str(self.writes), verdict)
+
+
+HEAD = (
+    "step",
+    "dead time s",
+    "T90 s",
+    "poll s",
+    "meter s",
+    "90 % s",
+    "±2 % s",
+    "allowed s",
+    "over %",
+    "writes",
+    "verdict",
+)
+
+
+def grid() -> Iterator[Case]:
+    """Every step, from the fastest device to the slowest, with fast and slow polls of device and meter."""
+    for kind, dead, t90, poll, meter in product(KINDS, (0.2, 1.0, 3.0), (1.0, 5.0, 10.0), (0.2, 1.0), (0.2, 1.0)):
+        yield Case(kind, dead, t90, poll, meter)
+
+
+def site(case: Case) -> World:
+    """A site of 60 kW: an inverter with sun for 55 kW and 6 kW of load; for the import floor a battery and 30 kW."""
+    dynamics = {"dead_time_s": case.dead_time_s, "t90_s": case.t90_s, "poll_s": case.poll_s}
+    if case.kind == "import floor":
+        battery = Device("bat1", RATED_W, 0.0, role="battery", names=("active_power_setpoint",), **dynamics)
+        world = World(battery, load_w=30_000.0, rated_w=RATED_W)
+    else:
+        world = World(Device("inv1", RATED_W, 55_000.0, **dynamics), rated_w=RATED_W)
+    world.meter_period_s, world.meter_delay_s = case.meter_s, case.meter_delay_s
+    world.run(5)
+    return world
+
+
+def step(world: World, kind: Kind) -> float:
+    """Bring the site to where the step begins, and take it; the goal at the meter in W."""
+    match kind:
+        case "set-point":
+            world.send(order(world, function="set_active_power", value=20_000.0, unit="W"))
+            return 20_000.0
+        case "limit":
+            world.send(order(world, value=20_000.0, unit="W"))
+            return 20_000.0
+        case "load under a limit":
+            world.load_w = 18_000.0
+            world.send(order(world, value=20_000.0, unit="W"))
+            world.run(60)
+            world.load_w = 6_000.0
+            return 20_000.0
+        case "import floor":
+            world.send(order(world, function="limit_import", value=40_000.0, unit="W"))
+            world.run(20)
+            world.load_w = 55_000.0
+            return -40_000.0
+
+
+def respond(case: Case) -> Response:
+    """Run one case."""
+    world = site(case)
+    goal = step(world, case.kind)
+    began, writes = world.mono, len(world.writes)
+    start = world.pcc_w
+    trace = [(0.0, start)]
+    while world.mono - began < WATCHED_S:
+        world.step()
+        trace.append((world.mono - began, world.pcc_w))
+    return _judged(case, goal, trace, len(world.writes) - writes)
+
+
+def _judged(case: Case, goal: float, trace: list[tuple[float, float]], writes: int) -> Response:
+    start = trace[1][1] if case.kind in {"load under a limit", "import floor"} else trace[0][1]  # the load has stepped
+    way = goal - start
+    late = [power for moment, power in trace if moment > SETTLED_S]
+    lag_s = case.t90_s / log(10)
+    waits_s = case.dead_time_s + case.poll_s + case.meter_s + case.meter_delay_s + 2 * STEP_S
+    return Response(
+        case=case,
+        goal_w=goal,
+        trace=tuple(trace),
+        rise_s=next((t for t, power in trace[1:] if (power - start) / way >= 0.9), WATCHED_S),
+        settled_s=max((t for t, power in trace if abs(power - goal) > TOLERANCE_W), default=0.0),
+        allowed_s=waits_s + lag_s * log(abs(way) / TOLERANCE_W),
+        overshoot=max(max((power - goal) / (1 if way > 0 else -1) for _, power in trace) / RATED_W * 100, 0.0),
+        swing=(max(late) - min(late)) / RATED_W * 100,
+        writes=writes,
+    )
+
+
+def table(responses: list[Response]) -> str:
+    """As Markdown that is also plain text."""
+    lines = [HEAD, *(response.cells for response in responses)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines]
+    text.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
+    good = sum(response.is_good for response in responses)
+    return "\n".join(
+        [
+            *text,
+            "",
+            f"{good} of {len(responses)} good: settled in the time allowed, over by {OVERSHOOT_MAX:g} % at most",
+        ]
+    )
+
+
+@click.command()
+def main() -> None:
+    """Step responses of the closed loop, in virtual time."""
+    print(table([respond(case) for case in grid()]))
+
+
+if __name__ == "__main__":
+    main()
