@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.model import Measurement, Nameplate, SetPoint, Setting
+from gateway.model import Instant, Measurement, Nameplate, SetPoint, Setting
 
 Emission = Measurement | Nameplate
 Emit = Callable[[Iterable[Emission]], None]
 """Takes what a device said; never blocks, never raises."""
+Now = Callable[[], Instant]
+"""Gives this moment on both clocks; handed in, as drivers read no clock."""
 
 
 class ConnectionLost(Exception):

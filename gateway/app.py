@@ -87,7 +87,9 @@ class Gateway:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._plant = assemble.plant_of(site)
-        self._drivers = drivers.build(site.devices, revert_s=assemble.revert_s(site))
+        self._drivers = drivers.build(
+            site.devices, revert_s=assemble.revert_s(site), state_dir=site.state_dir, now=clock.now
+        )
         self._image = Image(nameplate for driver in self._drivers for nameplate in driver.nameplates)
         self._reporter = Reporter(self._report_rule)
         self._store = Store.open(

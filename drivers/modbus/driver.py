@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
-from drivers.base import ConnectionLost, Driver, Emit, PlannedDevice, Traffic, WriteRefused
+from drivers.base import ConnectionLost, Driver, Emit, Now, PlannedDevice, Traffic, WriteRefused
 from drivers.modbus.config import ModbusDevice
 from drivers.modbus.connect import connect
 from drivers.modbus.endpoint import SerialLine
+from drivers.modbus.endurance import Endurance
 from drivers.modbus.link import Link, Pace
 from drivers.modbus.plan import phases, planned
 from drivers.modbus.rtu import silence_s
@@ -21,12 +23,12 @@ from gateway.model import SetPoint, Setting
 class ModbusDriver:
     """Keeps drivers.base.Driver for all units of one endpoint."""
 
-    def __init__(self, devices: Sequence[ModbusDevice], *, revert_s: float | None) -> None:
+    def __init__(self, devices: Sequence[ModbusDevice], *, revert_s: float | None, endurance: Endurance) -> None:
         self._line = devices[0].line
         self._tls = devices[0].tls
         self._pace = _pace(devices)
         self.name = f"modbus {self._line}"
-        self._units = {device.id: Unit(device, revert_s) for device in devices}
+        self._units = {device.id: Unit(device, revert_s, endurance) for device in devices}
         self.nameplates = tuple(unit.nameplate for unit in self._units.values())
         self._phases = phases(self.name, len(self._units))
         self._counts: defaultdict[int, Count] = defaultdict(Count)
@@ -80,9 +82,15 @@ class ModbusDriver:
         return all(unit.down for unit in self._units.values())
 
 
-def build(devices: Sequence[ModbusDevice], *, revert_s: float | None) -> list[Driver]:
+def build(
+    devices: Sequence[ModbusDevice],
+    *,
+    revert_s: float | None,
+    state_dir: Path | None = None,
+    now: Now | None = None,
+) -> list[Driver]:
     """
-    One driver for each line; `revert_s` as in drivers.build.
+    One driver for each line; arguments as in drivers.build.
 
     Raises:
         ValueError: Two devices name the same line and say different things of it.
@@ -96,7 +104,8 @@ def build(devices: Sequence[ModbusDevice], *, revert_s: float | None) -> list[Dr
                 f"devices {line[0].id} and {device.id} share one line and should say the same of it, "
                 f"found {_told(line[0])} and {_told(device)}"
             )
-    return [ModbusDriver(line, revert_s=revert_s) for line in lines.values()]
+    endurance = Endurance(state_dir, now)
+    return [ModbusDriver(line, revert_s=revert_s, endurance=endurance) for line in lines.values()]
 
 
 def _told(device: ModbusDevice) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import ssl
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
@@ -66,6 +67,7 @@ class Link(asyncio.Protocol):
         "_alarm_s",
         "_count",
         "_ended",
+        "_fileno",
         "_framing",
         "_future",
         "_gap_s",
@@ -112,6 +114,7 @@ class Link(asyncio.Protocol):
         self._holds = 0
         self._quiet_s = pace.quiet_s
         self._restless_until: float | None = None
+        self._fileno = -1
         self._ready_at = inf
         self._wake: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
@@ -199,6 +202,8 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._write = self._transport.write
+        descriptor = transport.get_extra_info("serial") or transport.get_extra_info("socket")
+        self._fileno = descriptor.fileno()
         self._ready_at = 0.0
         self._not_before(self._pace.pause_after_connect_s)
         if not self._numbered:
@@ -326,10 +331,21 @@ class Link(asyncio.Protocol):
             self._wake.cancel()
             self._wake = None
         if self._loop.time() >= self._ready_at:
-            self._ready_at = 0.0
-            return False
+            if self._numbered or not self._unread():
+                self._ready_at = 0.0
+                return False
+            self._ready_at = self._loop.time() + self._quiet_s
         self._wake = self._loop.call_at(self._ready_at, self._send_next)
         return True
+
+    def _unread(self) -> bool:
+        """
+        Whether bytes have come that the loop has not handed on: after a stall uvloop runs its timers first, and the
+        line would pass for quiet while a late answer lies in the kernel.
+        """
+        come = select.poll()
+        come.register(self._fileno, select.POLLIN)
+        return bool(come.poll(0))
 
     def _fail(self, reason: str) -> None:
         if self._reason is None:

@@ -67,7 +67,7 @@ class SerialTransport(asyncio.Transport):
     """Reads and writes an open line; the descriptor is closed with it."""
 
     def __init__(self, fd: int, protocol: asyncio.Protocol) -> None:
-        super().__init__()
+        super().__init__({"serial": self})
         self._fd = fd
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
@@ -76,6 +76,9 @@ class SerialTransport(asyncio.Transport):
         protocol.connection_made(self)
         self._loop.add_reader(fd, self._read)
 
+    def fileno(self) -> int:
+        return self._fd
+
     def is_closing(self) -> bool:
         return self._closing
 
@@ -83,7 +86,7 @@ class SerialTransport(asyncio.Transport):
         if self._closing:
             return
         if len(self._backlog) + len(data) > _BACKLOG_MAX:
-            self._lose(OSError(errno.EIO, "does not take what is sent"))
+            self._lose(OSError("does not take what is sent"))
             return
         self._backlog += data
         self._write()
@@ -174,7 +177,7 @@ def _configure(fd: int, line: SerialLine) -> None:
 
 
 def _gone(error: OSError) -> OSError:
-    return OSError(error.errno, f"the serial adapter is gone ({error.strerror})")
+    return OSError(f"the serial adapter is gone ({error.strerror})")
 
 
 def _why_not_opened(path: str, error: OSError) -> str:

@@ -48,7 +48,7 @@ class CurveWriter:
         self._reversions.writing(delegate.point)
         try:
             if text is None:
-                await self._give_back(delegate, block, words, wire)
+                await self._take_out_of_force(delegate, block, words, wire)
             else:
                 await self._put(delegate, block, text, words, wire)
         except CurveError as error:
@@ -90,6 +90,16 @@ class CurveWriter:
             self.engaged.add(delegate.point)  # it may stand
             raise
         self.engaged.add(delegate.point)
+
+    async def _take_out_of_force(self, delegate: Delegate, block: Block, words: Sequence[int], wire: Wire) -> None:
+        """
+        Nothing is in force afterwards. What stood enabled before our first write may be our own of before a restart; an
+        owner's is given back by its text.
+        """
+        before = self._before.get(delegate.point)
+        if before is not None and delegate.measure(before).value is not None:
+            del self._before[delegate.point]
+        await self._give_back(delegate, block, words, wire)
 
     async def _give_back(self, delegate: Delegate, block: Block, words: Sequence[int], wire: Wire) -> None:
         await _run(delegate.give_back(self._before.get(delegate.point), words), block, wire)

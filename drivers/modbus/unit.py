@@ -11,6 +11,7 @@ from drivers.base import ConnectionLost, Emit, WriteRefused
 from drivers.modbus import pdu, plan, sunspec
 from drivers.modbus.codec import Register
 from drivers.modbus.config import ModbusDevice
+from drivers.modbus.endurance import Endurance
 from drivers.modbus.link import Link
 from drivers.modbus.pdu import NoAnswerError, RefusalError, Space
 from drivers.modbus.plan import Asked, Block
@@ -49,7 +50,7 @@ class _Turn:
 class Unit:
     """One device, for the life of its driver."""
 
-    def __init__(self, device: ModbusDevice, revert_s: float | None) -> None:
+    def __init__(self, device: ModbusDevice, revert_s: float | None, endurance: Endurance) -> None:
         self.device = device
         self.nameplate = Nameplate(
             device.id, tuple(_point(device, point) for point in device.points), rated_power_w=device.rated_power
@@ -58,7 +59,7 @@ class Unit:
         self._peer = f"{device.endpoint} unit {device.unit} ({device.id})"
         self._screen = Screen(device.id, device.points)
         self._writers = {
-            f"{device.id}.{point.name}": PointWriter(point, device.id, self._screen)
+            f"{device.id}.{point.name}": PointWriter(point, device.id, self._screen, endurance)
             for point in device.points
             if point.writable
         }
@@ -144,8 +145,6 @@ class Unit:
                 return held
             if setpoint.point not in self._writers:
                 raise WriteRefused(f"{setpoint.point}: cannot be written")
-            if isinstance(setpoint.value, str):
-                raise WriteRefused(f"{setpoint.point}: takes a number, found a characteristic")
             return await self._writers[setpoint.point].write(setpoint.value, wire, tell)
         except NoAnswerError as error:
             raise ConnectionLost(f"{self._peer}: {error}; what stands in it is not known") from error
