@@ -7,6 +7,7 @@ import json
 import math
 import secrets
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -127,6 +128,19 @@ class HeadEnd:
         lines = [f"{order.id}: " + ", ".join(_told(heard) for heard in order.heard) for order in self.book.orders]
         return "\n".join([*lines, f"mirror: {(self.book.control or {}).get('quantities')}", *self.book.faults])
 
+    async def command(self, *words: str) -> tuple[int, str]:
+        """Run `dergate dso send`; its exit status, and what it printed."""
+        if "--cancel" not in words:
+            self.sent_elsewhere({"id": words[words.index("--id") + 1], "revision": 1})
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway.cli", "dso", "send", "--url", self.broker.url, "--site", SITE, *words),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, out.decode()
+
     def sent_elsewhere(self, body: Mapping[str, Any]) -> None:
         """Another program sent this order; only the book has to know."""
         self.book.sent(body, asyncio.get_running_loop().time())
@@ -242,13 +256,13 @@ def _told(heard: Heard) -> str:
 
 @asynccontextmanager
 async def station(
-    folder: Path, *, der: bool = False, control: str = "", uplink: str = "", inverter: str = ""
+    folder: Path, *, der: bool = False, control: str = "", inverter: str = "", voltage: bool = True
 ) -> AsyncIterator[Station]:
     """
     A running site whose DSO is foreign, with a sun of 56 kW, a load of 6 kW and a stiff grid at 230 V and 50 Hz.
 
-    With *der* its inverter follows curves by itself. *control*, *uplink* and *inverter* are added to these parts of the
-    site file. Afterwards the book must be without a fault.
+    With *der* its inverter follows curves by itself; without *voltage* its meter does not show any. *control* and
+    *inverter* are added to these parts of the site file. Afterwards the book must be without a fault.
     """
     broker = Mosquitto(folder)
     broker.start()
@@ -256,11 +270,13 @@ async def station(
     async with SimulatedSite(seed=1, der=der) as site:
         file = folder / "site.yaml"
         devices = site_yaml(site.ports).replace("    rated_power: 60kW\n", f"    rated_power: 60kW\n{inverter}")
+        if not voltage:
+            devices = "".join(line for line in devices.splitlines(keepends=True) if "voltage_l" not in line)
         file.write_text(
             f"site: {{id: {SITE}, rated_power: 60kW}}\n"
             "state_dir: state\n"
             f"{devices}{control}"
-            f"uplinks:\n  - {{id: dso, type: mqtt, url: {broker.url}, acknowledge: broker{uplink}}}\n"
+            f"uplinks:\n  - {{id: dso, type: mqtt, url: {broker.url}, acknowledge: broker}}\n"
         )
         daemon = Daemon(file)
         hearing = asyncio.create_task(dso.hear(), name="foreign head end")

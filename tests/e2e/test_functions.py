@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.foreign import station, utc
+
+SWITCH = '    points:\n      - {name: connect, register: "holding:40232", type: uint16, access: read-write}\n'
+"""Model 123 of the simulated inverter stands at 40228, and `Conn` in the fifth of its registers."""
 
 
 async def test_limits_and_setpoints_are_proven_and_given_back(tmp_path: Path) -> None:
@@ -111,8 +115,7 @@ async def test_devices_without_characteristics_follow_the_grid_by_the_tick(tmp_p
 
 
 async def test_a_switch_is_opened_and_closed(tmp_path: Path) -> None:
-    switch = '    points:\n      - {name: connect, register: "holding:40232", type: uint16, access: read-write}\n'
-    async with station(tmp_path, inverter=switch) as one:
+    async with station(tmp_path, inverter=SWITCH) as one:
         off = await one.dso.send("disconnect", "inv1", kind="emergency", respond_within=5)
         await one.dso.proven(off)
         assert "inv1.disconnect" in one.engaged
@@ -199,3 +202,128 @@ async def test_killed_with_a_curve_and_a_schedule_in_force_it_goes_on_and_gives_
         await one.until("the owner's curve", lambda: bank.in_force == owners)
         assert one.engaged == ["inv1.volt_var"]
         await one.dso.mirror_empty()
+
+
+async def test_a_dso_that_is_gone_is_replaced_by_a_value_reached_at_its_ramp_that_outlives_a_kill(
+    tmp_path: Path,
+) -> None:
+    """The wait is an hour in the second life: what stood in the first stands at once, until the DSO is there."""
+    fallback = "  fallback: {{uplink_lost: {{after: {}, active_power: {{value: 20%, ramp: 600%/min}}}}}}\n"
+    async with station(tmp_path, control=fallback.format("1s")) as one:
+        one.broker.kill()
+        loop = asyncio.get_running_loop()
+        await one.until("the ramp's beginning", lambda: one.site.truth()["pcc.active_power"] < 45_000)
+        began = loop.time()
+        await one.until("the ramp's end", lambda: one.site.truth()["pcc.active_power"] < 15_000)
+        assert loop.time() - began > 0.8 * 30_000 / 6_000
+        await one.near("pcc.active_power", 12_000)
+
+        await one.daemon.end(signal.SIGKILL)
+        file = one.daemon.file
+        file.write_text(file.read_text().replace("after: 1s", "after: 1h"))
+        one.weather(sun_w=56_000, load_w=16_000)
+        await one.near("pcc.active_power", 2_000)
+        await one.daemon.start()
+        await one.near("pcc.active_power", 12_000)
+        one.broker.start()
+        await one.online(session=2)
+        await one.given_back()
+
+
+async def test_a_dso_that_is_gone_may_take_the_devices_off_the_grid(tmp_path: Path) -> None:
+    """A battery without a switch gives nothing; its order goes on when the DSO is back."""
+    fallback = "  fallback: {uplink_lost: {after: 1s, active_power: disconnect}}\n"
+    async with station(tmp_path, control=fallback, inverter=SWITCH) as one:
+        order = await one.dso.send("set_active_power", "bat1", value=-5_000, unit="W")
+        await one.dso.proven(order)
+        one.broker.kill()
+        await one.until("the inverter's switch", lambda: "inv1.disconnect" in one.engaged)
+        await one.near("bat1.active_power", 0, 300)
+        assert one.inverter_w == 0.0
+        one.broker.start()
+        await one.until("the inverter's switch", lambda: "inv1.disconnect" not in one.engaged)
+        await one.near("inv1.active_power", 56_000)
+        await one.near("bat1.active_power", -5_000, 300)
+        await one.dso.cancel(order)
+        await one.given_back()
+
+
+REFUSED = [
+    (
+        ("frequency_droop", "bat1", {"value": {"deadband_hz": 0.2, "droop": 0.05, "response_s": 0.5}}),
+        "unsupported_function",
+        (
+            "a response within 0.5 s was ordered, and through 'bat1' a change shows after 1.7 s at the earliest; "
+            "order it at a device that does frequency_droop by itself"
+        ),
+    ),
+    (
+        ("volt_var", "pcc", {"curve": "ieee1547-2018-b"}),
+        "unsupported_function",
+        "volt_var follows the voltage, which nothing at pcc measures",
+    ),
+    (
+        ("volt_watt", "inv1", {"curve": "ieee1547-2018"}),
+        "malformed",
+        (
+            "preset is 'ieee1547-2018'; accepted for volt_watt are ieee1547-2018-a, ieee1547-2018-b, "
+            "ieee1547-2018-to-zero, vde-ar-n-4110"
+        ),
+    ),
+    (
+        ("volt_watt", "inv1", {"curve": [[230, 1], [253, 0.2]]}),
+        "out_of_range",
+        "curve[0].x: found 230, accepted is 0.5 to 1.5 p.u.",
+    ),
+    (
+        ("set_active_power", "bat1", {"unit": "W", "schedule": {"resolution": 900, "values": [1_000]}}),
+        "malformed",
+        "start is missing; accepted is the time at which the first value of the schedule begins",
+    ),
+    (
+        ("reserve", "bat1", {"value": {"up_w": 50_000, "down_w": 20_000}}),
+        "out_of_range",
+        "reserve: found 70000 W up and down together, accepted are 60000 W (-30000 to 30000 W)",
+    ),
+    (
+        ("set_power_factor", "inv1", {"value": 0.9}),
+        "malformed",
+        "excitation is missing; accepted are over, under (it may be left out for a value of 1)",
+    ),
+]
+
+
+async def test_what_cannot_be_done_is_refused_in_words_that_help(tmp_path: Path) -> None:
+    async with station(tmp_path, voltage=False) as one:
+        ids = [await one.dso.send(function, target, **fields) for (function, target, fields), _, _ in REFUSED]
+        for id_, (_, code, detail) in zip(ids, REFUSED, strict=True):
+            ack = await one.dso.acked(id_, "rejected")
+            assert (ack.code, ack.detail) == (code, detail)
+            assert one.dso.words(id_) == ["received", "rejected"]
+        assert one.site.writes == []
+
+
+async def test_orders_go_out_from_a_shell(tmp_path: Path) -> None:
+    """`dergate dso send` ends with 0 at effective, with 5 at a refusal that it prints; curves may go by their names."""
+    async with station(tmp_path, der=True) as one:
+        sent = {
+            "limit": "--target pcc --value 50 --unit %",
+            "q": "--target pcc --function set_reactive_power --value 6000 --unit var",
+            "steps": f"--target bat1 --function set_active_power --schedule {tmp_path}/day.csv --resolution 1min",
+            "volt-watt": "--target inv1 --function volt_watt --preset ieee1547-2018-b",
+            "droop": "--target inv1 --function frequency_droop --preset ieee1547-2018",
+            "reserve": "--target bat1 --function reserve --reserve-up 10000 --reserve-down 5000",
+            "misnamed": "--target inv1 --function volt_var --preset ieee1547",
+        }
+        (tmp_path / "day.csv").write_text("3000\n-2000\n")
+        ended = await asyncio.gather(*(one.dso.command("--id", id_, *words.split()) for id_, words in sent.items()))
+        statuses = dict(zip(sent, ended, strict=True))
+        assert {id_: status for id_, (status, _) in statuses.items()} == dict.fromkeys(sent, 0) | {"misnamed": 5}
+        assert "malformed: preset is 'ieee1547'; accepted for volt_var are" in statuses["misnamed"][1]
+        assert {"inv1.volt_watt", "inv1.frequency_droop"} < set(one.engaged)
+        in_force = [id_ for id_ in sent if id_ != "misnamed"]
+        for id_ in in_force:
+            one.dso.sent_elsewhere({"schema": "cancellation/1", "id": id_, "revision": 1})
+        ended = await asyncio.gather(*(one.dso.command("--cancel", id_) for id_ in in_force))
+        assert [status for status, _ in ended] == [0] * len(in_force)
+        await one.given_back()
