@@ -20,6 +20,7 @@ _COMMANDS = {
     "dso": "gateway.commands.dso",
     "commission": "gateway.commands.commission",
     "status": "gateway.commands.status",
+    "control": "gateway.commands.control",
 }
 
 

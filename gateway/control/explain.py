@@ -26,12 +26,12 @@ from gateway.model import Activation, Band, Entry, Kind, Ramp, Setting
 CAPABILITY = "capability"
 _BY_RANK = f"by kind ({' > '.join(Kind)}), then the uplink's priority, then the newer"
 COMBINED: Mapping[str, str] = {
-    "connection": f"a fallback's disconnect first; then {_BY_RANK}",
-    "limits": "of all issuers, fallbacks and ways back together: the tighter one; where a floor and a ceiling do not "
-    "meet, the one that ranks higher",
-    "frequency": "moves within the limits, and moves set-points; of several the tighter one",
-    "reserve": "headroom that set-points leave free; of several the tighter one",
-    "set-points": f"one: {_BY_RANK}; a fallback's value in place of them all",
+    "connection": f"in force is one: a fallback's disconnect first; then {_BY_RANK}",
+    "limits": "all hold, of every issuer, fallback and way back: the tighter one decides; where a floor and a ceiling "
+    "do not meet, the one that ranks higher",
+    "frequency": "holds within the limits, and moves set-points; of several the tighter one decides",
+    "reserve": "headroom that set-points leave free; of several the tighter one decides",
+    "set-points": f"in force is one: {_BY_RANK}; a fallback's value takes the place of them all",
 }
 """How the orders of one level combine, by its name."""
 _ABOVE_ALL = (

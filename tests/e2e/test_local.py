@@ -85,8 +85,13 @@ async def local(folder: Path) -> AsyncIterator[Local]:
 
 async def status(*arguments: object) -> tuple[int, str, str]:
     """`dergate status`: its exit status, what it printed, what it complained of."""
+    return await dergate("status", *arguments)
+
+
+async def dergate(*arguments: object) -> tuple[int, str, str]:
+    """One command, likewise."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.cli", "status", *map(str, arguments)),
+        *(sys.executable, "-m", "gateway.cli", *map(str, arguments)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -189,6 +194,43 @@ async def test_status_asks_the_gateway_of_its_site_or_ends_with_3(tmp_path: Path
         code, out, err = await status(file)
         assert (code, out) == (3, "")
         assert "no gateway runs" in err
+
+
+async def test_of_a_dsos_limit_and_a_tighter_one_it_is_explained_which_decides_and_which_is_overruled(
+    tmp_path: Path,
+) -> None:
+    async with local(tmp_path) as one:
+        wide = await one.bench.dso.send(LIMIT)
+        tight = await one.bench.dso.send({**LIMIT, "issuer": "marketer", "kind": "market", "value": 30})
+        await one.bench.dso.acked(tight, "effective", timeout_s=20)
+
+        document = (await one.ask("/api/v1/control")).json
+        [place] = document["places"]
+        assert (place["target"], place["quantity"], place["decided_by"]) == ("pcc", "active_power", [tight])
+        assert (place["value"], place["left"]["hi"], place["capability"]["hi"]) == (18_000.0, 18_000.0, 60_000.0)
+        fates = {order["source"]: (order["rank"], order["decides"], order["overruled_by"]) for order in place["orders"]}
+        assert fates == {wide: (1, [], tight), tight: (2, ["ceiling"], None)}
+        assert document["wishes"]
+        assert {wish["cause"] for wish in document["wishes"]} == {f"{wide} {tight}"}
+        able = {(ability["target"], ability["function"]): ability["by"] for ability in document["abilities"]}
+        assert able["inv1", "limit_active_power"] == "gateway", "a SunSpec device has told what it is"
+
+        file = one.bench.daemon.file
+        code, page, _ = await dergate("control", "explain", file)
+        assert code == 0
+        rules, _, now = page.partition("\nNOW, ")
+        assert "WHO DECIDES" in rules
+        assert f"  pcc active_power: at most 18000 W, decided by {tight}\n" in now
+        assert f"says at most 30000 W; overruled by {tight}\n" in now
+        assert "other rules" not in now
+        code, told, _ = await dergate("control", "explain", file, "--json")
+        running = json.loads(told)["running"]
+        assert (code, running["rules"], running["places"]) == (0, json.loads(told)["rules"], document["places"])
+
+        assert await one.bench.daemon.end() == 0
+        code, page, _ = await dergate("control", "explain", file)
+        assert (code, page.partition("\nNOW")[0].partition("WHAT EACH")[0]) == (0, rules.partition("WHAT EACH")[0])
+        assert "NOW: not known, no gateway runs" in page
 
 
 async def test_health_is_ours_alone_a_lost_device_is_not_a_full_disk_is(tmp_path: Path) -> None:

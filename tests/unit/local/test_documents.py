@@ -12,7 +12,7 @@ import pytest
 from gateway.image import Reading
 from gateway.local import documents
 from gateway.model import Quality, WriteResult
-from tests.unit.local.world import LIMIT, NOW, NOW_TEXT, POWER, STORE, ordered, snapshot, view
+from tests.unit.local.world import LIMIT, NOW, NOW_TEXT, POWER, STORE, decided, ordered, snapshot, view
 
 ALL = [
     documents.health,
@@ -36,7 +36,7 @@ def test_every_document_can_be_read_by_any_json_reader(build: Any) -> None:
         raise AssertionError(f"{constant} is no JSON")
 
     odd = snapshot({POWER.id: Reading(nan, Quality.GOOD, inf, NOW.mono)})
-    for one in (view(), view(control=ordered()), view(snapshot=odd), view(lines=())):
+    for one in (view(), view(control=ordered()), view(control=decided()), view(snapshot=odd), view(lines=())):
         assert isinstance(json.loads(documents.encode(build(one)), parse_constant=refuse), dict)
 
 
@@ -209,6 +209,63 @@ def test_open_activations_come_first_and_ended_ones_the_latest_first() -> None:
             "detail": None,
         }
     ]
+
+
+def test_the_control_says_of_every_order_what_it_decides_or_who_overrules_it() -> None:
+    document = decoded(documents.control(view(control=decided())))
+
+    says = {"level": "limits", "function": "limit_active_power", "priority": 10, "handed": None}
+    o1 = {
+        **says,
+        "rank": 1,
+        "source": "o1",
+        "kind": "dso",
+        "lo": None,
+        "hi": 60_000.0,
+        "wanted_lo": None,
+        "wanted_hi": 60_000.0,
+        "decides": [],
+        "overruled_by": "t1",
+        "expires": "2026-11-22T10:10:00.000Z",
+    }
+    t1 = {
+        **o1,
+        "rank": 2,
+        "source": "t1",
+        "kind": "market",
+        "hi": 40_000.0,
+        "wanted_hi": 40_000.0,
+        "decides": ["ceiling"],
+        "overruled_by": None,
+        "expires": None,
+    }
+    assert (document["site"], document["time"], document["ticks"]) == ("park", NOW_TEXT, 51)
+    assert document["places"] == [
+        {
+            "target": "pcc",
+            "quantity": "active_power",
+            "unit": "W",
+            "capability": {"lo": -100_000.0, "hi": 100_000.0},
+            "left": {"lo": -100_000.0, "hi": 40_000.0},
+            "value": 40_000.0,
+            "decided_by": ["t1"],
+            "orders": [o1, t1],
+        }
+    ]
+    assert document["totals"] == {"active_power": {"limit": 40_000.0, "setpoint": None, "floor": None}}
+    assert document["wishes"] == [{"point": LIMIT.id, "value": 40_000.0, "unit": "W", "cause": "o1 t1"}]
+    assert (document["let_go"], document["fallbacks"]) == ([], [])
+
+
+def test_the_control_says_by_which_rules_and_what_each_target_can_do() -> None:
+    document = decoded(documents.control(view()))
+
+    assert document["rules"]["ders"] == ["inv1", "bat1", "gen"]
+    assert [level["name"] for level in document["rules"]["levels"]][:2] == ["capability", "connection"]
+    able = {(one["target"], one["function"]): one["by"] for one in document["abilities"]}
+    assert able["inv1", "limit_active_power"] == "gateway"
+    assert able["inv1", "set_reactive_power"] == "none"
+    assert able["bat1", "limit_active_power"] == "unknown", "it has not said what it is"
 
 
 def test_the_buffer_says_what_is_kept_and_what_waits_for_whom() -> None:

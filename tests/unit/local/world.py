@@ -9,14 +9,33 @@ from typing import Any
 
 from drivers.base import PlannedDevice, Traffic
 from gateway.control.alarms import Event
+from gateway.control.arbitration import Order, rule
+from gateway.control.dispatch import Total
+from gateway.control.functions import BY_NAME
+from gateway.control.functions.statement import Statement
 from gateway.control.mirror import Headroom, InForce, Mirror
 from gateway.control.plant import Der, Plant
 from gateway.control.register import Orders
+from gateway.control.steering import Decision
+from gateway.control.writes import Wish
 from gateway.image import Reading, Snapshot
 from gateway.local.documents import View
 from gateway.local.lines import DeviceLine, Rates
 from gateway.local.look import ControlLook, DeviceFacts, Look, SiteFacts, StoreLook, TicksLook, UplinkLook
-from gateway.model import Ack, Activation, Entry, Instant, Nameplate, Point, Quality, SetPoint, Status, WriteResult
+from gateway.model import (
+    Ack,
+    Activation,
+    Band,
+    Entry,
+    Instant,
+    Kind,
+    Nameplate,
+    Point,
+    Quality,
+    SetPoint,
+    Status,
+    WriteResult,
+)
 
 NOW = Instant(wall=1795341600.0, mono=1000.0)
 NOW_TEXT = "2026-11-22T10:00:00.000Z"
@@ -137,3 +156,17 @@ def ordered() -> ControlLook:
         setpoints={LIMIT.id: SetPoint(LIMIT.id, 60.0, NOW.mono + 5, "o1")},
         events=((NOW.wall - 3, Event("device_lost", "inv1: silent")),),
     )
+
+
+def decided() -> ControlLook:
+    """A limit of the DSO and a tighter one of the market at the PCC, and what the inverter is to do because of them."""
+    orders = [_limit("o1", Kind.DSO, 60_000.0, NOW.wall + 600), _limit("t1", Kind.MARKET, 40_000.0, None)]
+    rulings = {("pcc", "active_power"): rule(Band(-100_000.0, 100_000.0), orders)}
+    wishes = {LIMIT.id: Wish(40_000.0, "o1 t1")}
+    return replace(ordered(), decision=Decision(rulings, wishes, {"active_power": Total(limit=40_000.0)}))
+
+
+def _limit(source: str, kind: Kind, hi: float, expires: float | None) -> Order:
+    says = Statement(hi=hi)
+    rank = (1.0, float(list(Kind).index(kind)), -10.0, 0.0)
+    return Order(source, kind, "pcc", BY_NAME["limit_active_power"], says, rank, expires, wanted=says)
