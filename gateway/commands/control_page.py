@@ -146,12 +146,14 @@ def now(running: Part) -> Iterator[str]:
         if lo is not None or hi is not None:
             yield f"  all devices in sum, {quantity}: {_says(lo, hi, unit)}"
     for wish in running["wishes"]:
-        value = wish["value"] if isinstance(wish["value"], str) else _power(wish["value"], wish["unit"])
+        text = isinstance(wish["value"], str)  # a characteristic, which has no spaces to break it at
+        value = wish["value"].replace(",", ", ") if text else _power(wish["value"], wish["unit"])
         yield from _wrapped(f"{wish['point']} is to be {value}, because of {wish['cause']}", 2)
 
 
 def _place(place: Part) -> Iterator[str]:
-    by = " and ".join(place["decided_by"])
+    deciding = place["decided_by"]
+    by = " and ".join(f"{who} ({what})" if len(deciding) > 1 else who for what, who in deciding.items())
     yield from _wrapped(
         f"{place['target']} {place['quantity']}: {_in_force(place)}{f', decided by {by}' if by else ''}", 2
     )
@@ -168,18 +170,18 @@ def _place(place: Part) -> Iterator[str]:
 
 
 def _in_force(place: Part) -> str:
-    decides = {edge for order in place["orders"] for edge in order["decides"]}
-    left, unit = place["left"], place["unit"]
+    decided, left, unit = place["decided_by"], place["left"], place["unit"]
     if place["value"] is None:
-        return "the device follows by itself" if "device" in decides else "nothing is said now"
-    if decides & {"set-point", "connection"}:
+        by_itself = any("device" in order["decides"] for order in place["orders"])
+        return "the device follows by itself" if by_itself else "nothing is said now"
+    if "set-point" in decided or "connection" in decided:
         return _says(left["lo"], left["lo"], unit)
-    return _says(left["lo"] if "floor" in decides else None, left["hi"] if "ceiling" in decides else None, unit)
+    return _says(left["lo"] if "floor" in decided else None, left["hi"] if "ceiling" in decided else None, unit)
 
 
 def _wanted(order: Part, unit: str) -> str:
     if order["handed"] is not None:
-        return f"given to the device: {order['handed']}"
+        return "given to the device"
     now, then = _says(order["lo"], order["hi"], unit), _says(order["wanted_lo"], order["wanted_hi"], unit)
     return f"says {now}" if now == then else f"says {now}, on its way to {then}"
 
@@ -187,7 +189,7 @@ def _wanted(order: Part, unit: str) -> str:
 def _fate(order: Part) -> str:
     decides, other = " and ".join(order["decides"]), order["overruled_by"]
     if decides and other:
-        return f"is the {decides}, kept from it by {other}"
+        return f"decides: {decides}, held back by {other}"
     if decides:
         return f"decides: {decides}"
     if other:

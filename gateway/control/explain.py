@@ -106,8 +106,8 @@ class Voice:
     One order and what came of it; `lo` and `hi` are what it says now, `wanted_lo` and `wanted_hi` at its ramp's end, in
     W or var (of a connection 1 is on, 0 is off).
 
-    `decides` names the edges it decided; `overruled_by` is the order, or capability, because of which it does not have
-    its way. Neither: it says nothing now, or the same as what decides. `expires` UTC seconds. `handed` is what the
+    `decides` names what it decided; `overruled_by` is the order, or capability, because of which it does not (wholly)
+    have its way. Neither: it says nothing now, or the same as what decides. `expires` UTC seconds. `handed` is what the
     device follows by itself.
     """
 
@@ -131,7 +131,10 @@ class Voice:
 class Place:
     """
     One quantity at one target of which orders speak: what it could be (`capability`), what they leave of that (`left`),
-    the `value` in force (None: nothing is said), by whom, and every order in its rank.
+    the `value` in force (None: nothing is said), who decided it, and every order in its rank.
+
+    `decided_by` has by what was decided (ceiling and floor, or one of set-point, connection and device) the order, or
+    capability, that did; of a set-point that is held back, what holds it.
     """
 
     target: str
@@ -140,7 +143,7 @@ class Place:
     capability: Band
     left: Band
     value: float | None
-    decided_by: tuple[str, ...]
+    decided_by: Mapping[str, str]
     orders: tuple[Voice, ...]
 
 
@@ -283,21 +286,26 @@ def _place(target: str, quantity: str, ruling: Ruling, capability: Band) -> Plac
         capability=capability,
         left=ruling.band,
         value=None if ruling.handed else ruling.value,
-        decided_by=tuple(dict.fromkeys(_deciding(ruling))),
+        decided_by=dict(_deciding(ruling)),
         orders=tuple(_voice(rank, order, ruling) for rank, order in enumerate(ruling.orders, start=1)),
     )
 
 
-def _deciding(ruling: Ruling) -> Iterable[str]:
-    """Who fixed what is in force: of a set-point that is held back, what holds it."""
-    if ruling.handed:
-        yield ruling.handed.source
-    elif ruling.setpoint:
-        yield _overruling(ruling.setpoint, ruling) or ruling.setpoint.source
-    else:
-        for order in (ruling.ceiling, ruling.floor):
-            if order is not None:
-                yield _overruling(order, ruling) or order.source
+def _deciding(ruling: Ruling) -> Iterable[tuple[str, str]]:
+    exclusive = ruling.handed or ruling.setpoint
+    if exclusive is not None:
+        yield _word(exclusive), _overruling(exclusive, ruling) or exclusive.source
+        return
+    if ruling.ceiling is not None:
+        yield "ceiling", _below(ruling.ceiling, ruling) or ruling.ceiling.source
+    if ruling.floor is not None:
+        yield "floor", _above(ruling.floor, ruling) or ruling.floor.source
+
+
+def _word(order: Order) -> str:
+    if order.setting is not None:
+        return "device"
+    return "connection" if order.function.quantity == CONNECTION else "set-point"
 
 
 def _voice(rank: int, order: Order, ruling: Ruling) -> Voice:
@@ -321,14 +329,12 @@ def _voice(rank: int, order: Order, ruling: Ruling) -> Voice:
 
 
 def _decided(order: Order, ruling: Ruling) -> Iterable[str]:
-    if ruling.setpoint is order:
-        yield "connection" if order.function.quantity == CONNECTION else "set-point"
-    if ruling.ceiling is order:
+    if ruling.setpoint is order or (order.setting is not None and _first_handed(order, ruling) is order):
+        yield _word(order)
+    if ruling.ceiling is order and _below(order, ruling) is None:
         yield "ceiling"
-    if ruling.floor is order:
+    if ruling.floor is order and _above(order, ruling) is None:
         yield "floor"
-    if order.setting is not None and _first_handed(order, ruling) is order:
-        yield "device"
 
 
 def _first_handed(order: Order, ruling: Ruling) -> Order | None:

@@ -206,7 +206,7 @@ async def test_of_a_dsos_limit_and_a_tighter_one_it_is_explained_which_decides_a
 
         document = (await one.ask("/api/v1/control")).json
         [place] = document["places"]
-        assert (place["target"], place["quantity"], place["decided_by"]) == ("pcc", "active_power", [tight])
+        assert (place["target"], place["quantity"], place["decided_by"]) == ("pcc", "active_power", {"ceiling": tight})
         assert (place["value"], place["left"]["hi"], place["capability"]["hi"]) == (18_000.0, 18_000.0, 60_000.0)
         fates = {order["source"]: (order["rank"], order["decides"], order["overruled_by"]) for order in place["orders"]}
         assert fates == {wide: (1, [], tight), tight: (2, ["ceiling"], None)}

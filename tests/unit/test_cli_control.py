@@ -214,18 +214,18 @@ FATES = [
     pytest.param(voice(hi=9.0, wanted_hi=5.0), "says at most 9 W, on its way to at most 5 W; the same as what decides",
                  id="on-its-way"),
     pytest.param(voice(lo=5.0, hi=5.0, wanted_lo=5.0, wanted_hi=5.0, decides=["set-point"], overruled_by="b"),
-                 "says 5 W; is the set-point, kept from it by b", id="kept-from-it"),
+                 "says 5 W; decides: set-point, held back by b", id="held-back"),
     pytest.param(voice(lo=-5.0, hi=5.0, wanted_lo=-5.0, wanted_hi=5.0, overruled_by="b"),
                  "says -5 to 5 W; overruled by b", id="overruled"),
     pytest.param(voice(), "says nothing; has no part now", id="silent"),
-    pytest.param(voice(handed="curve", decides=["device"]), "given to the device: curve; decides: device", id="handed"),
+    pytest.param(voice(handed="curve", decides=["device"]), "given to the device; decides: device", id="handed"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("order", "expected"), FATES)
 def test_each_order_is_told_in_two_lines(order: dict[str, Any], expected: str) -> None:
     place = {"target": "pcc", "quantity": "active_power", "unit": "W", "capability": {"lo": 0, "hi": 9},
-             "left": {"lo": 0, "hi": 5}, "value": 5.0, "decided_by": ["a"], "orders": [order]}  # fmt: skip
+             "left": {"lo": 0, "hi": 5}, "value": 5.0, "decided_by": {"ceiling": "a"}, "orders": [order]}  # fmt: skip
     let_go = {"source": "z", "function": "g", "target": "pcc", "why": "let go by the fallback uplink_lost"}
     running = {"time": "t", "ticks": 1, "fallbacks": ["uplink_lost"], "totals": {}, "wishes": []}
     page = list(control_page.now({**running, "places": [place], "let_go": [let_go]}))
@@ -241,3 +241,41 @@ def test_every_help_has_an_example(words: list[str]) -> None:
 
     assert result.exit_code == 0
     assert "dergate control explain site.yaml" in result.stdout
+
+
+PLACE = {"target": "inv1", "quantity": "active_power", "unit": "W", "capability": {"lo": -9, "hi": 9}}
+PLACES = [
+    pytest.param(
+        {"left": {"lo": -2, "hi": 9}, "value": -2.0, "decided_by": {"ceiling": "capability", "floor": "r"}},
+        "-2 to 9 W, decided by capability (ceiling) and r (floor)",
+        id="two-edges",
+    ),
+    pytest.param({"left": {"lo": -2, "hi": 9}, "value": -2.0, "decided_by": {"floor": "r"}},
+                 "at least -2 W, decided by r", id="a-floor"),
+    pytest.param({"left": {"lo": 4, "hi": 4}, "value": 4.0, "decided_by": {"set-point": "l"}},
+                 "4 W, decided by l", id="a-set-point"),
+    pytest.param({"left": {"lo": -9, "hi": 9}, "value": None, "decided_by": {}}, "nothing is said now", id="silence"),
+    pytest.param({"left": {"lo": 0, "hi": 0}, "value": 0.0, "decided_by": {"connection": "x"}, "unit": ""},
+                 "disconnected, decided by x", id="a-connection"),
+    pytest.param({"left": {"lo": -9, "hi": 9}, "value": None, "decided_by": {}, "orders": [voice(decides=["device"])]},
+                 "the device follows by itself", id="by-itself"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "expected"), PLACES)
+def test_what_is_in_force_is_told_in_one_line(place: dict[str, Any], expected: str) -> None:
+    running = {"time": "t", "ticks": 1, "fallbacks": [], "totals": {}, "wishes": [], "let_go": []}
+    page = list(control_page.now({**running, "places": [{"orders": [], **PLACE, **place}]}))
+
+    assert page[1] == f"  inv1 active_power: {expected}"
+
+
+def test_a_characteristic_is_broken_between_its_parts() -> None:
+    text = ",".join(f'"number{number}":0.02' for number in range(20))
+    wish = {"point": "inv1.volt_var", "value": text, "unit": "", "cause": "v"}
+    running = {"time": "t", "ticks": 1, "fallbacks": [], "totals": {}, "let_go": [], "places": [], "wishes": [wish]}
+    place = {"orders": [], **PLACE, "left": {"lo": 0, "hi": 0}, "value": None, "decided_by": {}}
+    page = list(control_page.now({**running, "places": [place]}))
+
+    assert all(part in " ".join(page) for part in text.split(","))
+    assert max(map(len, page)) <= control_page.WIDTH

@@ -59,112 +59,118 @@ LIMIT, IMPORT, SET = "limit_active_power", "limit_import", "set_active_power"
 FATES = [
     pytest.param(
         [said("a", LIMIT, hi=30e3), said("b", LIMIT, hi=24e3, kind=3)],
-        ("b",),
+        {"ceiling": "b"},
         {"a": ((), "b"), "b": (("ceiling",), None)},
         id="the-tighter-limit-decides-whatever-its-kind",
     ),
     pytest.param(
         [said("a", LIMIT, hi=30e3), said("b", LIMIT, hi=30e3, kind=3)],
-        ("a",),
+        {"ceiling": "a"},
         {"a": (("ceiling",), None), "b": ((), None)},
         id="a-limit-that-says-the-same-is-not-overruled",
     ),
     pytest.param(
         [said("a", LIMIT, hi=90e3)],
-        ("capability",),
-        {"a": (("ceiling",), "capability")},
+        {"ceiling": "capability"},
+        {"a": ((), "capability")},
         id="a-limit-beyond-what-can-be-leaves-it-to-capability",
     ),
     pytest.param(
         [said("up", IMPORT, lo=-20e3), said("down", LIMIT, hi=50e3, kind=3)],
-        ("down", "up"),
+        {"ceiling": "down", "floor": "up"},
         {"up": (("floor",), None), "down": (("ceiling",), None)},
         id="a-floor-and-a-ceiling-decide-an-edge-each",
     ),
     pytest.param(
         [said("up", IMPORT, lo=-20e3), said("down", LIMIT, hi=-30e3, kind=3)],
-        ("up",),
-        {"up": (("floor",), None), "down": (("ceiling",), "up")},
+        {"ceiling": "up", "floor": "up"},
+        {"up": (("floor",), None), "down": ((), "up")},
         id="a-floor-that-ranks-higher-keeps-a-ceiling-up",
     ),
     pytest.param(
         [said("down", LIMIT, hi=-30e3), said("up", IMPORT, lo=-20e3, kind=3)],
-        ("down",),
-        {"down": (("ceiling",), None), "up": (("floor",), "down")},
+        {"ceiling": "down", "floor": "down"},
+        {"down": (("ceiling",), None), "up": ((), "down")},
         id="a-ceiling-that-ranks-higher-keeps-a-floor-down",
     ),
     pytest.param(
         [said("up", IMPORT, lo=-20e3), said("lower", IMPORT, lo=-40e3, kind=3)],
-        ("up",),
+        {"floor": "up"},
         {"up": (("floor",), None), "lower": ((), "up")},
         id="the-tighter-floor-decides",
     ),
     pytest.param(
         [said("a", SET, 10e3, 10e3), said("b", SET, 20e3, 20e3, kind=3)],
-        ("a",),
+        {"set-point": "a"},
         {"a": (("set-point",), None), "b": ((), "a")},
         id="of-set-points-the-first-in-rank",
     ),
     pytest.param(
         [said("a", SET, 40e3, 40e3), said("b", LIMIT, hi=30e3, kind=3)],
-        ("b",),
+        {"set-point": "b"},
         {"a": (("set-point",), "b"), "b": (("ceiling",), None)},
         id="a-set-point-beyond-a-limit-is-held-by-it",
     ),
     pytest.param(
         [said("a", SET, -40e3, -40e3), said("b", IMPORT, lo=-30e3, kind=3)],
-        ("b",),
+        {"set-point": "b"},
         {"a": (("set-point",), "b"), "b": (("floor",), None)},
         id="a-set-point-beyond-a-floor-is-held-by-it",
     ),
     pytest.param(
         [said("a", SET, 20e3, 20e3), said("b", LIMIT, hi=30e3, kind=3)],
-        ("a",),
+        {"set-point": "a"},
         {"a": (("set-point",), None), "b": (("ceiling",), None)},
         id="a-set-point-within-a-limit-decides",
     ),
     pytest.param(
         [said("a", SET, 70e3, 70e3), said("b", LIMIT, hi=90e3)],
-        ("capability",),
+        {"set-point": "capability"},
         {"a": (("set-point",), "capability"), "b": (("ceiling",), None)},
         id="a-set-point-beyond-what-can-be",
     ),
     pytest.param(
         [said("f", "frequency_droop"), said("a", SET, 10e3, 10e3)],
-        ("a",),
+        {"set-point": "a"},
         {"f": ((), None), "a": (("set-point",), None)},
         id="a-droop-in-its-deadband-has-no-part",
     ),
     pytest.param(
         [said("f", "frequency_droop", hi=5e3), said("a", SET, 10e3, 10e3)],
-        ("f",),
+        {"set-point": "f"},
         {"f": (("ceiling",), None), "a": (("set-point",), "f")},
         id="frequency-moves-a-set-point",
     ),
     pytest.param(
         [said("off", "disconnect", 0.0, 0.0), said("on", "connect", 1.0, 1.0, kind=3)],
-        ("off",),
+        {"connection": "off"},
         {"off": (("connection",), None), "on": ((), "off")},
         id="of-connections-the-first-in-rank",
     ),
     pytest.param(
         [said("v", "volt_var", setting="curve"), said("q", "set_reactive_power", 1e3, 1e3, kind=3)],
-        ("v",),
+        {"device": "v"},
         {"v": (("device",), None), "q": ((), "v")},
         id="a-curve-given-to-the-device-stands-before-a-set-point",
     ),
     pytest.param(
         [said("w", "volt_watt", setting="curve"), said("x", "volt_watt", setting="other", kind=3)],
-        (),
+        {},
         {"w": (("device",), None), "x": ((), "w")},
         id="of-limits-given-to-the-device-the-first-of-each-function",
+    ),
+    pytest.param(
+        [said("r", "reserve", lo=-29e3, hi=80e3)],
+        {"ceiling": "capability", "floor": "r"},
+        {"r": (("floor",), "capability")},
+        id="of-a-statement-with-two-edges-one-is-left-to-capability",
     ),
 ]
 
 
 @pytest.mark.parametrize(("orders", "decided_by", "fates"), FATES)
 def test_each_order_is_told_what_it_decides_or_who_overrules_it(
-    orders: list[Order], decided_by: tuple[str, ...], fates: dict[str, tuple[tuple[str, ...], str | None]]
+    orders: list[Order], decided_by: dict[str, str], fates: dict[str, tuple[tuple[str, ...], str | None]]
 ) -> None:
     found = place(*orders)
 
@@ -308,7 +314,7 @@ def test_of_two_limits_it_is_told_which_decides_and_what_is_wished_because_of_th
     told = explained(world)
 
     [one] = told.places
-    assert (one.target, one.quantity, one.unit, one.decided_by) == ("pcc", "active_power", "W", ("b",))
+    assert (one.target, one.quantity, one.unit, one.decided_by) == ("pcc", "active_power", "W", {"ceiling": "b"})
     assert (one.value, one.capability) == (24_000.0, Band(-60_000.0, 60_000.0))
     first, second = one.orders
     assert (first.source, first.kind, first.overruled_by) == ("a", "dso", "b")
@@ -357,7 +363,7 @@ def test_the_way_back_after_a_limit_is_told_like_a_limit(pv: Device) -> None:
     world.run(25)
     [one] = explained(world).places
 
-    assert one.decided_by == ("ramp:release",)
+    assert one.decided_by == {"ceiling": "ramp:release"}
     assert (one.orders[0].function, one.orders[0].level) == ("limit_active_power", "limits")
 
 

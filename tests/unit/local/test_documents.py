@@ -248,7 +248,7 @@ def test_the_control_says_of_every_order_what_it_decides_or_who_overrules_it() -
             "capability": {"lo": -100_000.0, "hi": 100_000.0},
             "left": {"lo": -100_000.0, "hi": 40_000.0},
             "value": 40_000.0,
-            "decided_by": ["t1"],
+            "decided_by": {"ceiling": "t1"},
             "orders": [o1, t1],
         }
     ]
