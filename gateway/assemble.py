@@ -60,11 +60,12 @@ def _der(site: Site, id_: str) -> Der:
     rated = device.rated_power
     pq = None
     if config.capability is not None:
-        shape = {"circle": CIRCLE, "d": d_shape(config.capability.q_max)}.get(str(config.capability.shape))
+        words = {"circle": CIRCLE, "d": d_shape(config.capability.q_max)}
+        given = config.capability.shape
         pq = PqCapability(
             rated_w=rated or config.capability.rated_apparent_power,
             rated_va=config.capability.rated_apparent_power,
-            shape=shape or tuple(corner for corner in config.capability.shape if not isinstance(corner, str)),
+            shape=words[given] if isinstance(given, str) else given,
             q_at_night=config.capability.q_at_night,
         )
     return Der(

@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "gateway.local",
         "drivers.base",
     ),
-    "gateway.config": ("gateway.model", "gateway.config", "gateway.uplink.config", "drivers"),
+    "gateway.config": ("gateway.model", "gateway.config", "gateway.control.pq", "gateway.uplink.config", "drivers"),
     "gateway.log": (),
     "gateway.identity": (),
     "gateway.commissioning": (

@@ -91,6 +91,15 @@ def _named_devices_exist(document: Document, _: Devices) -> Iterator[Fault]:
             yield document.place(steps).fault(f"there is no device {name!r}; {suggest(name, known)}")
 
 
+def _der_entries_exist(document: Document, _: Devices) -> Iterator[Fault]:
+    entries = document.get(("control", "der"))
+    known = list(ids(document, "devices").values())
+    for name in entries if isinstance(entries, dict) else ():
+        if name not in known:
+            place = document.key_place(("control", "der", name))
+            yield place.fault(f"there is no device {name!r}; {suggest(str(name), known)}")
+
+
 def _pcc_measures_power(document: Document, devices: Devices) -> Iterator[Fault]:
     pcc = document.get(("control", "pcc"))
     for device in devices.values():
@@ -158,6 +167,7 @@ _RULES = (
     _lines_agree,
     _answers_fit,
     _named_devices_exist,
+    _der_entries_exist,
     _pcc_measures_power,
     _report_patterns_match,
     _deadbands_fit,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from drivers import AnyDevice
 from drivers.config import Duration, Name, RatedPower, Section
@@ -22,6 +23,7 @@ from gateway.config.quantities import (
     Size,
     Volts,
 )
+from gateway.control.pq import Corner, PqCapability
 from gateway.uplink.config import MqttConfig
 
 DER_ROLES = frozenset({"pv", "battery", "generator"})
@@ -128,20 +130,30 @@ class Fallbacks(Section):
     clock_lost: Fallback | None = Field(default=None, description="The clock of this computer is not synchronised.")
 
 
-Corner = tuple[float, float, float]
+Shape = Annotated[
+    Annotated[Literal["circle", "d"], Tag("word")] | Annotated[tuple[Corner, ...], Tag("corners")],
+    Discriminator(lambda given: "word" if isinstance(given, str) else "corners"),
+]
 
 
 class Capability(Section):
     """Where a device can be in the plane of active and reactive power."""
 
     rated_apparent_power: ApparentPower = Field(description="Apparent power it never exceeds, like 66kVA.")
-    shape: Literal["circle", "d"] | tuple[Corner, ...] = Field(
+    shape: Shape = Field(
         default="circle",
         description="circle: only the apparent power limits (default); d: it gives active power only, and q_max holds; "
         "or corners [[P, least Q, most Q], ...] in per unit, P rising.",
     )
     q_max: Share = Field(default="100%", validate_default=True, description="Of the apparent power, for shape d.")
     q_at_night: bool = Field(default=True, description="Whether it gives reactive power without active power.")
+
+    @field_validator("shape", mode="after")
+    @classmethod
+    def _drawable(cls, shape: Shape) -> Shape:
+        if isinstance(shape, tuple):
+            PqCapability(rated_w=1.0, rated_va=1.0, shape=shape)  # says what is wrong with its corners
+        return shape
 
 
 class DerControl(Section):
@@ -163,6 +175,20 @@ class DerControl(Section):
     )
     soc_min: Share = Field(default="0%", validate_default=True, description="State of charge to which it is used.")
     soc_max: Share = Field(default="100%", validate_default=True, description="State of charge to which it is charged.")
+
+    @field_validator("steps", mode="after")
+    @classmethod
+    def _rising(cls, steps: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if steps is not None and any(lower >= upper for lower, upper in pairwise(steps)):
+            raise ValueError("should rise, like [0%, 30%, 60%, 100%]")
+        return steps
+
+    @field_validator("soc_max", mode="after")
+    @classmethod
+    def _above_the_floor(cls, soc_max: float, info: ValidationInfo) -> float:
+        if soc_max <= info.data.get("soc_min", 0.0):
+            raise ValueError("should be above soc_min")
+        return soc_max
 
 
 def _sensible_period(seconds: float) -> float:
