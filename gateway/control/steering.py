@@ -8,7 +8,18 @@ from dataclasses import dataclass, field, replace
 from gateway.control import easing, pcc
 from gateway.control.admission import reach
 from gateway.control.arbitration import Order, Ruling, rule
-from gateway.control.capability import CONNECT, LIMIT, QUANTITY_OF, SETPOINT, DerNow, Known, View, from_point, learn
+from gateway.control.capability import (
+    CONNECT,
+    LIMIT,
+    QUANTITY_OF,
+    REACTIVE_SETPOINT,
+    SETPOINT,
+    DerNow,
+    Known,
+    View,
+    from_point,
+    learn,
+)
 from gateway.control.demand import Standing, StandingKey, orders_of
 from gateway.control.dispatch import Desired, Total, dispatch_active, dispatch_reactive, within_ratings
 from gateway.control.fallback import Evidence, Losses, losses, stand_in
@@ -91,7 +102,7 @@ def steer(
     active, reactive = within_ratings(active, reactive, on)
     active = _slewed(active, steering.desired, on, dt)
     causes = Causes(rulings)
-    wishes = {point: Wish(value, causes.of(point)) for point, value in (active | reactive).items()}
+    wishes = {point: Wish(value, causes.behind(point)) for point, value in (active | reactive).items()}
     wishes |= _handed(rulings, on)
     wishes |= _switched(causes, ders, off)
     known = learn(steering.known, ders, _limits_in(snapshot, ders))
@@ -247,6 +258,10 @@ class Causes:
             quantity: [order.source for target in PLANT_TARGETS for order in rulings[target, quantity].orders]
             for quantity in QUANTITIES
         }
+
+    def behind(self, point: str) -> str:
+        """Of active power, of which no order speaks, those of the reactive power that it gives way to."""
+        return self.of(point) or self.of(f"{point.partition('.')[0]}.{REACTIVE_SETPOINT}")
 
     def of(self, point: str) -> str:
         device, _, name = point.partition(".")

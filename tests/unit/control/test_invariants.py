@@ -343,3 +343,19 @@ def test_a_value_overwritten_by_another_is_given_back_also_when_the_order_wanted
 
     assert pv.registers["connect"] == 1.0
     assert world.holds == {}
+
+
+def test_active_power_that_gives_way_to_reactive_power_is_written_for_the_order_of_the_reactive_power() -> None:
+    pv = Device("inv1", 60_000.0, 60_000.0)
+    world = World(pv, load_w=0.0, how={"inv1": Der("inv1", "pv", 60_000.0, pq=PqCapability(60_000.0, 60_000.0))})
+    world.run(5)
+    world.send(order(world, "q", target="inv1", function="set_reactive_power", value=26_400.0, unit="var"))
+    causes = {}
+    for _ in range(50):
+        world.step()
+        assert world.outcome is not None
+        causes |= {one.point: one.cause for one in world.outcome.setpoints}
+        if world.outcome.decision.wishes:
+            causes |= {point: wish.cause for point, wish in world.outcome.decision.wishes.items()}
+
+    assert causes == {"inv1.active_power_limit": "q", "inv1.reactive_power_setpoint": "q"}
