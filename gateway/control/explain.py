@@ -354,16 +354,16 @@ def _overruling(order: Order, ruling: Ruling) -> str | None:
         first = _first_handed(order, ruling)
         return None if first is None or first is order else first.source
     if exclusive:
-        return _beside(order.statement.lo, ruling)
+        return _beside(order, ruling)
     return _below(order, ruling) or _above(order, ruling)
 
 
-def _beside(wanted: float | None, ruling: Ruling) -> str | None:
+def _beside(order: Order, ruling: Ruling) -> str | None:
     """Who keeps the set-point in force from where it is wanted."""
-    value = ruling.band.lo
+    wanted, value = order.statement.lo, ruling.band.lo
     if wanted is None or wanted == value:
         return None
-    return _lower(ruling, value) if wanted > value else _higher(ruling, value)
+    return _lower(order, ruling, value) if wanted > value else _higher(order, ruling, value)
 
 
 def _below(order: Order, ruling: Ruling) -> str | None:
@@ -371,12 +371,12 @@ def _below(order: Order, ruling: Ruling) -> str | None:
     says, ceiling, edge = order.statement.hi, ruling.ceiling, ruling.band.hi
     if says is None or ceiling is None:
         return None
+    if says < edge:
+        return _higher(order, ruling, edge)
     if ceiling is not order:
-        return None if _hi(ceiling) == says else ceiling.source if _hi(ceiling) < says else _higher(ruling, edge)
+        return ceiling.source if _hi(ceiling) < says else _below(ceiling, ruling)
     # A set-point lies within what the limits left, and so says nothing of how far they went.
-    if ruling.setpoint is not None or says == edge:
-        return None
-    return CAPABILITY if says > edge else _higher(ruling, edge)
+    return CAPABILITY if says > edge and ruling.setpoint is None else None
 
 
 def _above(order: Order, ruling: Ruling) -> str | None:
@@ -384,21 +384,28 @@ def _above(order: Order, ruling: Ruling) -> str | None:
     says, floor, edge = order.statement.lo, ruling.floor, ruling.band.lo
     if says is None or floor is None:
         return None
+    if says > edge:
+        return _lower(order, ruling, edge)
     if floor is not order:
-        return None if _lo(floor) == says else floor.source if _lo(floor) > says else _lower(ruling, edge)
-    if ruling.setpoint is not None or says == edge:
-        return None
-    return CAPABILITY if says < edge else _lower(ruling, edge)
+        return floor.source if _lo(floor) > says else _above(floor, ruling)
+    return CAPABILITY if says < edge and ruling.setpoint is None else None
 
 
-def _lower(ruling: Ruling, value: float) -> str:
-    """What allows no more than *value*."""
-    return ruling.ceiling.source if ruling.ceiling is not None and _hi(ruling.ceiling) <= value else CAPABILITY
+def _lower(order: Order, ruling: Ruling, value: float) -> str:
+    """What allows an order no more than *value*."""
+    other = ruling.ceiling
+    return other.source if other is not None and _hi(other) <= value and _outranks(other, order, ruling) else CAPABILITY
 
 
-def _higher(ruling: Ruling, value: float) -> str:
-    """What allows no less than *value*."""
-    return ruling.floor.source if ruling.floor is not None and _lo(ruling.floor) >= value else CAPABILITY
+def _higher(order: Order, ruling: Ruling, value: float) -> str:
+    """What allows an order no less than *value*."""
+    other = ruling.floor
+    return other.source if other is not None and _lo(other) >= value and _outranks(other, order, ruling) else CAPABILITY
+
+
+def _outranks(other: Order, order: Order, ruling: Ruling) -> bool:
+    """Only what ranks higher keeps an order from something; its own other edge, which may cross it, does not."""
+    return other is not order and next(one for one in ruling.orders if one is order or one is other) is other
 
 
 def _hi(order: Order) -> float:

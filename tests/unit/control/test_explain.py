@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.characteristic import Droop
 from gateway.control.arbitration import Order, rule
@@ -164,6 +168,24 @@ FATES = [
         {"ceiling": "capability", "floor": "r"},
         {"r": (("floor",), "capability")},
         id="of-a-statement-with-two-edges-one-is-left-to-capability",
+    ),
+    pytest.param(
+        [said("r", "reserve", lo=5e3, hi=-5e3)],
+        {"ceiling": "r", "floor": "capability"},
+        {"r": (("ceiling",), "capability")},
+        id="a-reserve-that-nothing-there-could-give",
+    ),
+    pytest.param(
+        [said("down", LIMIT, hi=-10e3), said("up", IMPORT, lo=0.0, kind=2), said("same", IMPORT, lo=0.0, kind=3)],
+        {"ceiling": "down", "floor": "down"},
+        {"down": (("ceiling",), None), "up": ((), "down"), "same": ((), "down")},
+        id="one-that-says-the-same-as-an-overruled-one-is-overruled-with-it",
+    ),
+    pytest.param(
+        [said("up", IMPORT, lo=20e3), said("down", LIMIT, hi=10e3, kind=2), said("a", SET, 0.0, 0.0)],
+        {"set-point": "up"},
+        {"up": (("floor",), None), "down": ((), "up"), "a": (("set-point",), "up")},
+        id="a-floor-keeps-a-ceiling-and-a-set-point-up",
     ),
 ]
 
@@ -381,3 +403,33 @@ def test_a_droop_that_a_device_follows_is_told_as_given_to_it() -> None:
     assert one.orders[0].decides == ("device",)
     [wish] = told.wishes
     assert (wish.point, wish.unit, wish.value) == ("inv1.frequency_droop", "", one.orders[0].handed)
+
+
+WATTS = st.integers(-8, 8).map(lambda number: number * 10e3)
+STATEMENTS = st.one_of(
+    st.tuples(st.just(LIMIT), st.none(), WATTS),
+    st.tuples(st.just(IMPORT), WATTS, st.none()),
+    st.tuples(WATTS, WATTS).map(lambda edges: ("reserve", min(edges), max(edges))),
+    WATTS.map(lambda power: (SET, power, power)),
+)
+
+
+@given(st.lists(st.tuples(STATEMENTS, st.integers(0, 3)), min_size=1, max_size=6))
+def test_whoever_does_not_have_its_way_is_told_because_of_whom(many: list[tuple[Any, int]]) -> None:
+    """And what is named as the reason is there: capability, or an order that says just what is in force."""
+    orders = {f"o{number}": said(f"o{number}", *says, kind=kind) for number, (says, kind) in enumerate(many)}
+    found = place(*orders.values())
+    left, could = found.left, found.capability
+
+    for one in found.orders:
+        kept = (one.lo is None or left.lo >= one.lo) and (one.hi is None or left.hi <= one.hi)
+        assert kept or one.overruled_by is not None
+        assert one.overruled_by != one.source
+        assert one.overruled_by in {None, "capability", *orders}
+    for what, who in found.decided_by.items():
+        says = orders[who].statement if who in orders else Statement(could.lo, could.hi)
+        edge = left.hi if what == "ceiling" else left.lo
+        at_edge = edge in {could.clamp(power) for power in (says.lo, says.hi) if power is not None}
+        # A set-point is also held where a floor and a ceiling that do not meet have left one place.
+        beyond = (says.hi is not None and says.hi <= edge) or (says.lo is not None and says.lo >= edge)
+        assert at_edge or (what == "set-point" and beyond)
