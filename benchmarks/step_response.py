@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import log
 from typing import Literal
@@ -19,8 +19,8 @@ TOLERANCE_W = 0.02 * RATED_W
 """Within which a value has settled; the default of an order, too."""
 OVERSHOOT_MAX = 5.0
 """In % of the rated power."""
-WATCHED_S = 90.0
-SETTLED_S = 45.0
+WATCHED_S = 60.0
+SETTLED_S = 40.0
 """By then even the slowest case has settled; what still moves later swings."""
 
 
@@ -98,12 +98,12 @@ def grid() -> Iterator[Case]:
 
 def site(case: Case) -> World:
     """A site of 60 kW: an inverter with sun for 55 kW and 6 kW of load; for the import floor a battery and 30 kW."""
-    dynamics = {"dead_time_s": case.dead_time_s, "t90_s": case.t90_s, "poll_s": case.poll_s}
     if case.kind == "import floor":
-        battery = Device("bat1", RATED_W, 0.0, role="battery", names=("active_power_setpoint",), **dynamics)
-        world = World(battery, load_w=30_000.0, rated_w=RATED_W)
+        device = Device("bat1", RATED_W, 0.0, role="battery", names=("active_power_setpoint",))
     else:
-        world = World(Device("inv1", RATED_W, 55_000.0, **dynamics), rated_w=RATED_W)
+        device = Device("inv1", RATED_W, 55_000.0)
+    device = replace(device, dead_time_s=case.dead_time_s, t90_s=case.t90_s, poll_s=case.poll_s)
+    world = World(device, load_w=30_000.0 if case.kind == "import floor" else 6_000.0, rated_w=RATED_W)
     world.meter_period_s, world.meter_delay_s = case.meter_s, case.meter_delay_s
     world.run(5)
     return world
@@ -121,7 +121,7 @@ def step(world: World, kind: Kind) -> float:
         case "load under a limit":
             world.load_w = 18_000.0
             world.send(order(world, value=20_000.0, unit="W"))
-            world.run(60)
+            world.run(40)
             world.load_w = 6_000.0
             return 20_000.0
         case "import floor":

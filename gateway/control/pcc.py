@@ -8,9 +8,9 @@ movement, and acting on it would make the loop swing. A meter may besides tell l
 move, the load is known only to within what they moved in a second, and is taken to be unchanged as far as it can be.
 
 How the load is counted on depends on what is asked. To a set-point it is followed evenly. Under a limit, or above a
-floor, what tightens is taken at once, and what loosens evenly; but it begins to loosen once a minute only, so that a
-load that goes up and down does not drive the devices up and down with it. What remains, such as a device that reads
-itself a little wrong, a slow trim takes away.
+floor, what tightens is taken at once, and what loosens evenly; but if the load is restless, only a minute after it
+last turned, so that a load that goes up and down does not drive the devices up and down with it. What remains, such
+as a device that reads itself a little wrong, a slow trim takes away.
 
 Without the meter the loop is open, and the load counts as in the worst case. Under an export limit, and to a set-point,
 that is none at all. Above an import limit's floor it is the highest load lately known: with none the devices would be
@@ -32,7 +32,9 @@ LOAD_FILTER_S = 1.0
 PLAY_SHARE = 0.005
 """Of the rated power: what a meter of class 0.5 makes of a load that stands still. So much is left to the trim."""
 TURN_S = 60.0
-"""From one begin of loosening to the next: two turns a minute, whatever the load does."""
+"""From a turn to tighten to the next one to loosen, with a load that is restless: two turns a minute."""
+RESTLESS_S = 120.0
+"""A load that turns again this soon after things were loosened is restless; one peak alone is followed back at once."""
 PEAK_S = 900.0
 """How long the highest load is remembered: over a settlement interval it fades towards the present one."""
 TRIM_RATE_PER_S = 0.05
@@ -40,7 +42,7 @@ TRIM_RATE_PER_S = 0.05
 TRIM_MAX_SHARE = 0.05
 """Of the rated power: measuring errors are smaller, and whatever is larger is not a measuring error."""
 FOLLOWING_SHARE = 0.025
-"""Of the rated power: devices further than this from what they were asked for still move; a trim would wind up."""
+"""Of the rated power: devices further than this from what they were asked for cannot do it; a trim would wind up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,9 @@ class Loop:
     """
     What one quantity's loop remembers, in W or var; a load is positive when it consumes.
 
-    The load as last seen and the highest of late; the load counted on, whether it was last loosened, and how long ago
-    that began, in s; the floor it was last counted for; the trim; what the devices were asked for in sum and gave
-    lately; what was measured of each of them, and by the meter.
+    The load as last seen and the highest of late; the load counted on, whether it was last loosened, how long ago that
+    began and how long the next time has to wait, in s; the floor it was last counted for; the trim; what the devices
+    were asked for in sum and gave lately; what was measured of each of them, and by the meter.
     """
 
     load: float | None = None
@@ -70,6 +72,7 @@ class Loop:
     counted_on: float | None = None
     loosening: bool = False
     loosened_s: float = math.inf
+    wait_s: float = 0.0
     floor: float | None = None
     trim: float = 0.0
     asked: float | None = None
@@ -96,8 +99,7 @@ def observe(loop: Loop, meter: Sample | None, ders: Mapping[str, Sample] | None)
     now = Sample(sum(_at(track, moment) for track in tracks.values()), moment)
     given = _since((*loop.given, now), moment - METER_LATE_S) if same else (now,)
     seen = now.value - _at(metered, moment)
-    powers = [sample.value for sample in given]
-    moved = max(powers) - min(powers)
+    moved = _moved(given)
     load = min(max(loop.load, seen - moved), seen + moved) if same and loop.load is not None else seen
     elapsed = moment - given[-2].mono if len(given) > 1 else 0.0
     faded = load + max(loop.highest - load, 0.0) * math.exp(-elapsed / PEAK_S)
@@ -126,14 +128,18 @@ def correct(
     loop: Loop, error: float, dt: float, rated: float, *, least: float | None = None, most: float | None = None
 ) -> Loop:
     """
-    Count on the load as it is now, and move the trim by *error* (goal minus measured) while the devices do what they
-    were asked for.
+    Count on the load as it is now, and move the trim by *error* (goal minus measured) while all stands still: the load
+    is the one counted on, and the devices have done what they were asked for.
 
     `most` 0 is for a limit, `least` 0 for a floor: the trim only takes away, or adds, and gives back no more than that.
     """
     floor = loop.meter[-1].value + error if least is not None and loop.meter else None
     loop = replace(_count(loop, dt, rated, tighter=(most is not None) - (least is not None)), floor=floor)
-    if loop.asked is None or not loop.given or abs(loop.given[-1].value - loop.asked) > FOLLOWING_SHARE * rated:
+    if loop.asked is None or loop.load is None or loop.counted_on is None:
+        return loop
+    play = PLAY_SHARE * rated
+    away = abs(loop.given[-1].value - loop.asked) > FOLLOWING_SHARE * rated
+    if away or _moved(loop.given) > play or abs(loop.load - loop.counted_on) > play:
         return loop
     bound = TRIM_MAX_SHARE * rated
     lowest, highest = -bound if least is None else least, bound if most is None else most
@@ -143,18 +149,19 @@ def correct(
 
 def _count(loop: Loop, dt: float, rated: float, tighter: int) -> Loop:
     """The load counted on, a moment later; less load is *tighter* (1), or more (-1), or neither (0)."""
-    age = loop.loosened_s + dt
+    loop = replace(loop, loosened_s=loop.loosened_s + dt, wait_s=max(loop.wait_s - dt, 0.0))
     if loop.load is None or loop.counted_on is None:
-        return replace(loop, counted_on=loop.load, loosened_s=age)
+        return replace(loop, counted_on=loop.load)
     change = loop.load - loop.counted_on
     if abs(change) <= PLAY_SHARE * rated:
-        return replace(loop, loosened_s=age)
+        return loop
     if tighter * change < 0:
-        return replace(loop, counted_on=loop.load, loosening=False, loosened_s=age)
-    if tighter and not loop.loosening and age < TURN_S:
-        return replace(loop, loosened_s=age)
+        again = loop.loosening and loop.loosened_s < RESTLESS_S
+        return replace(loop, counted_on=loop.load, loosening=False, wait_s=TURN_S if again else loop.wait_s)
+    if tighter and loop.wait_s > 0:
+        return loop
     followed = loop.counted_on + change * (1 - math.exp(-dt / LOAD_FILTER_S))
-    return replace(loop, counted_on=followed, loosening=True, loosened_s=age if loop.loosening else 0.0)
+    return replace(loop, counted_on=followed, loosening=True, loosened_s=loop.loosened_s if loop.loosening else 0.0)
 
 
 def _worst(loop: Loop, goal: float) -> float:
@@ -162,6 +169,12 @@ def _worst(loop: Loop, goal: float) -> float:
     if loop.floor is not None and goal <= loop.floor:
         return loop.highest
     return min(loop.load or 0.0, 0.0)
+
+
+def _moved(given: Track) -> float:
+    """By how much the devices' sum changed within METER_LATE_S."""
+    powers = [sample.value for sample in given]
+    return max(powers) - min(powers)
 
 
 def _longer(track: Track, sample: Sample) -> Track:

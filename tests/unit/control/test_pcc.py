@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+from itertools import pairwise
+
 import pytest
 
 from benchmarks.step_response import Case, grid, respond
+from tests.unit.control.world import STEP_S, Device, World, order
 
-CORNERS = [case for case in grid() if case.t90_s != 5.0 and case.dead_time_s != 1.0]
+CORNERS = [
+    case
+    for case in grid()
+    if case.t90_s != 5.0 and case.dead_time_s != 1.0 and (case.poll_s, case.meter_s) != (1.0, 1.0)
+]
+SETPOINT = ("active_power_setpoint",)
+
+
+@pytest.fixture
+def storage() -> Device:
+    """A battery of 60 kW that does nothing by itself."""
+    return Device("bat1", 60_000.0, 0.0, role="battery", names=SETPOINT)
+
+
+def extremes(world: World, seconds: float) -> tuple[float, float]:
+    """The lowest and the highest power at the PCC in that time, in W."""
+    seen = []
+    for _ in range(round(seconds / STEP_S)):
+        world.step()
+        seen.append(world.pcc_w)
+    return min(seen), max(seen)
 
 
 @pytest.mark.parametrize("case", CORNERS, ids=str)
@@ -17,3 +42,86 @@ def test_a_step_is_answered_as_fast_as_its_device_can_and_without_swinging(case:
     assert response.overshoot <= 5.0
     assert response.swing <= 1.0
     assert response.writes <= 12
+
+
+@pytest.mark.parametrize("case", [case for case in CORNERS if case.meter_s == 0.2 and case.poll_s == 0.2], ids=str)
+def test_a_meter_that_tells_a_second_late_what_it_saw_makes_no_loop_swing(case: Case) -> None:
+    response = respond(replace(case, meter_delay_s=1.0))
+
+    assert response.settled_s <= response.allowed_s + 1.0
+    assert response.overshoot <= 5.0
+    assert response.swing <= 1.0
+
+
+@pytest.mark.parametrize("function", ["set_active_power", "limit_active_power"])
+def test_the_noise_of_a_meter_of_class_0_5_is_not_hunted(function: str) -> None:
+    world = World(Device("inv1", 60_000.0, 55_000.0, poll_s=0.2))
+    world.meter_period_s, world.meter_noise_w = 0.2, 300.0
+    world.run(5)
+    world.send(order(world, function=function, value=20_000.0, unit="W"))
+    world.run(30)
+    before = len(world.writes)
+    lowest, highest = extremes(world, 180)
+
+    assert len(world.writes) - before <= 3 * 6
+    assert lowest >= 20_000 - 1_200
+    assert highest <= 20_000 + 600
+
+
+@pytest.mark.parametrize("every_s", [1.0, 5.0])
+def test_a_restless_load_turns_the_battery_twice_a_minute_at_most_and_the_mean_is_kept(
+    storage: Device, every_s: float
+) -> None:
+    """45 kW that move by 10 kW either way, under an import limit of 40 kW."""
+    storage.poll_s = 0.2
+    world = World(storage, load_w=45_000.0)
+    world.meter_period_s = 0.2
+    world.run(5)
+    world.send(order(world, function="limit_import", value=40_000.0, unit="W"))
+    chance = random.Random(3)
+    imported = []
+    minutes = 15
+    for number in range(round(minutes * 60 / STEP_S)):
+        if number % round(every_s / STEP_S) == 0:
+            world.load_w = 45_000.0 + chance.uniform(-10_000.0, 10_000.0)
+        world.step()
+        imported.append(-world.pcc_w)
+
+    values = [value for _, _, value in world.writes if isinstance(value, float)]
+    trend = [after > before for before, after in pairwise(values) if after != before]
+    turns = sum(before is not after for before, after in pairwise(trend))
+    assert trend, "the battery follows the load"
+    assert turns <= 2 * minutes
+    assert sum(imported) / len(imported) <= 40_000
+    assert sum(power > 41_200 for power in imported) <= 0.05 * len(imported)
+
+
+def test_one_peak_of_the_load_is_followed_back_at_once(storage: Device) -> None:
+    """Waiting is for a load that is restless: the battery gives no minute of energy that nobody needs."""
+    world = World(storage, load_w=30_000.0)
+    world.run(5)
+    world.send(order(world, function="limit_import", value=40_000.0, unit="W"))
+    world.run(10)
+    world.load_w = 55_000.0
+    world.run(10)
+    assert storage.power_w == pytest.approx(15_000, abs=600)
+    world.load_w = 30_000.0
+    world.run(10)
+
+    assert storage.power_w == pytest.approx(0, abs=600)
+
+
+@pytest.mark.parametrize(("away", "back"), [(90_000.0, 30_000.0), (-90_000.0, 20_000.0)])
+def test_ten_minutes_beyond_reach_wind_nothing_up(storage: Device, away: float, back: float) -> None:
+    """The way back takes as long as if the goal had just been met: nothing has to be unwound first."""
+    storage.t90_s, storage.dead_time_s = 5.0, 1.0
+    world = World(storage, rated_w=100_000.0, load_w=0.0)
+    world.run(5)
+    world.send(order(world, "far", function="set_active_power", value=away, unit="W"))
+    world.run(600)
+    assert abs(world.pcc_w) == pytest.approx(60_000, abs=600)
+    world.send(order(world, "near", function="set_active_power", value=back, unit="W"))
+    world.run(1.0 + 5.0 * 2.0)
+    lowest, highest = extremes(world, 60)
+
+    assert back - 2_000 <= lowest <= highest <= back + 2_000
