@@ -92,13 +92,16 @@ def dispatch_active(
     bands = {id_: rulings[id_].band.narrow(der.possible.lo, der.possible.hi) for id_, der in usable.items()}
     shares = Shares(usable, bands, strategy, before)
     if total.setpoint is not None:
-        return _to_setpoint(total.setpoint, shares), {}
+        return _to_setpoint(total.setpoint, shares), _by_themselves(usable, taken)
     desired: Desired = {}
     now_taken: dict[str, float] = {}
     if total.limit is not None or total.floor is not None:
-        desired, now_taken = _between(total, shares, taken)
+        moved = {id_: power for id_, power in taken.items() if id_ in rulings and rulings[id_].setpoint is None}
+        desired, now_taken = _between(total, shares, moved)
     for id_, der in usable.items():
         ruling = rulings[id_]
+        if ruling.setpoint is not None:
+            now_taken |= _by_themselves({id_: der}, taken)
         spoken = any(f"{id_}.{name}" in desired for name in (LIMIT, SETPOINT))
         if spoken or (ruling.setpoint is None and ruling.ceiling is None and ruling.floor is None):
             continue
@@ -209,6 +212,11 @@ def _within_reach(der: DerNow) -> float:
     """The present power rounded up to whole steps, and one step: it moves seldom, and never holds back a rise."""
     step = STEP_SHARE * der.rated_w
     return (ceil(_given(der) / step) + 1) * step
+
+
+def _by_themselves(ders: Mapping[str, DerNow], taken: Mapping[str, float]) -> dict[str, float]:
+    """The power of storage before it had to be moved: what is left of its orders leaves it there."""
+    return {id_: taken.get(id_, _given(der)) for id_, der in ders.items() if der.is_storage}
 
 
 def _given(der: DerNow) -> float:
