@@ -25,6 +25,8 @@ STEP_SHARE = 0.02
 MIN_INTERVAL_S = 1.0
 RETRY_S = 2.0
 """After a refused or lost write: soon, and not in every tick."""
+RETRY_CURVE_S = 60.0
+"""A device that refuses a characteristic will not think otherwise soon, and each attempt writes it into its memory."""
 ANSWER_S = 5.0
 """A write that has not ended by then is offered again."""
 LIFETIME_S = 5.0
@@ -237,7 +239,7 @@ def _worth_writing(point: Point, value: Setting, last: Offered | None, plant: Pl
     if result is None:
         return age >= ANSWER_S
     if result.error is not None or _overwritten(point, snapshot):
-        return age >= RETRY_S
+        return age >= (RETRY_CURVE_S if result.error is not None and point.name in DELEGATED else RETRY_S)
     refreshes = [s for s in (point.refresh_s, plant.revert_s / 2 if plant.revert_s else None) if s is not None]
     return bool(refreshes) and age >= min(refreshes)
 
