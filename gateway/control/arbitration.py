@@ -31,7 +31,8 @@ class Order:
     An activation in force and what it says now; `rank` sorts it, lowest first.
 
     `wanted` is what it will say when its ramp has ended, by which it is judged; `requested` is that in one number, W or
-    var, as its acknowledgements name it.
+    var, as its acknowledgements name it. `lately` is what a characteristic or a schedule
+    wanted as long ago as its devices need to follow.
     `setting` is what a device is given that follows it by itself, `reserve` the headroom it wants free.
     """
 
@@ -43,6 +44,7 @@ class Order:
     rank: tuple[float, ...]
     expires: float | None = None  # UTC seconds
     wanted: Statement = SILENT
+    lately: Statement = SILENT
     requested: float | None = None
     setting: Setting | None = None
     reserve: Reserve | None = None
@@ -79,8 +81,8 @@ class Ruling:
 
     @property
     def value(self) -> float | None:
-        """What is in force, in W or var; None while no order says anything."""
-        if self.setpoint or self.floor:
+        """What is in force by the order that decides, in W or var; None while no order says anything."""
+        if self.setpoint or (self.floor and not self.ceiling):
             return self.band.lo
         return self.band.hi if self.ceiling else None
 

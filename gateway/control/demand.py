@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import copysign
+from math import copysign, log
 
 from gateway.characteristic import Curve, to_text
 from gateway.control.arbitration import Order, rank_of
@@ -12,9 +12,10 @@ from gateway.control.capability import POWER_FACTOR_SETPOINT, REACTIVE_SETPOINT,
 from gateway.control.functions import BY_NAME, Function
 from gateway.control.functions.base import ACTIVE, CONNECTION
 from gateway.control.functions.ramp import toward
+from gateway.control.functions.response import lag
 from gateway.control.functions.schedule import value_at
 from gateway.control.functions.statement import SILENT, Memory, Situation, Statement
-from gateway.control.plant import Plant
+from gateway.control.plant import Plant, latency
 from gateway.control.situation import Situations
 from gateway.model import Activation, Entry, Kind, Ramp, Setting
 
@@ -24,12 +25,15 @@ StandingKey = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is remembered of an order: where its ramp stands, its function's memory, and what it said last."""
+    """
+    What is remembered of an order: where its ramp stands, its function's memory, what it said last, and `lately`.
+    """
 
     ramped: float | None = None
     memory: Memory = None
     statement: Statement = SILENT
     wanted: Statement = SILENT
+    lately: Statement = SILENT
 
 
 def orders_of(
@@ -64,6 +68,7 @@ def orders_of(
                 rank=rank_of(entry, function, plant.authorities),
                 expires=activation.end,
                 wanted=now.wanted,
+                lately=now.lately if function.looks_at or activation.schedule else now.wanted,
                 requested=requested(function, goal, now.wanted),
                 setting=handed(activation, function, ders),
                 reserve=activation.reserve,
@@ -145,7 +150,17 @@ def _next(
     # What an order said stands until it can say something else: in doubt a limit stays.
     says = before.statement if statement is None else statement
     wanted = says if value == goal else function.decide(activation, goal, situation, before.memory)[0] or says
-    return Standing(value, memory, says, wanted)
+    latency_s = latency(activation.target, plant)
+    lately = Statement(
+        _behind(before.lately.lo, wanted.lo, situation.dt, latency_s),
+        _behind(before.lately.hi, wanted.hi, situation.dt, latency_s),
+    )
+    return Standing(value, memory, says, wanted, lately)
+
+
+def _behind(before: float | None, wanted: float | None, dt: float, latency_s: float) -> float | None:
+    """One edge by a lag whose time constant is the latency: it is behind a ramp by just that."""
+    return None if wanted is None else lag(before, wanted, dt, latency_s * log(10.0))
 
 
 def _start(function: Function, goal: float, situation: Situation) -> float:

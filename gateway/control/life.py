@@ -12,7 +12,7 @@ from gateway.control.capability import LIMIT, QUANTITY_OF, SETPOINT, View
 from gateway.control.functions import BY_NAME, CONNECTION
 from gateway.control.functions.base import ACTIVE
 from gateway.control.plant import PLANT_TARGETS
-from gateway.control.proof import GRACE_S, Watch, obeys, powers_of
+from gateway.control.proof import GRACE_S, Watch, follows, obeys, powers_of
 from gateway.control.reasons import why_deviating, why_not_written
 from gateway.control.register import Register, Tracked
 from gateway.control.steering import Decision
@@ -142,7 +142,8 @@ class Lives:
             entry = self._register.say(entry, Status.STARTED, powers=powers)
         if ok is None and tracked.watch == Watch() and now - engaged < GRACE_S:
             return
-        watch = tracked.watch.look(ok, now)
+        behind = ok is False and follows(order, activation, self._view)
+        watch = Watch() if behind else tracked.watch.look(ok, now)
         self._register.note(replace(tracked, entry=entry, watch=watch))
         if entry.status is not Status.EFFECTIVE and watch.settled(now, activation.settle):
             self._register.say(entry, Status.EFFECTIVE, powers=powers)

@@ -106,3 +106,8 @@ class Plant:
     revert_s: float | None = None
     der_lost_s: float | None = None
     fallbacks: Mapping[str, Fallback] = field(default_factory=dict)
+
+
+def latency(target: str, plant: Plant) -> float:
+    """Seconds until a change can show at a target; of the site, that of its slowest device."""
+    return max((der.latency_s for der in plant.ders if target in {*PLANT_TARGETS, der.id}), default=0.0)

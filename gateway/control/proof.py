@@ -9,7 +9,7 @@ from gateway.control.arbitration import Order
 from gateway.control.capability import CONNECT, View
 from gateway.control.demand import ordered
 from gateway.control.functions import BY_NAME, CONNECTION, Function
-from gateway.control.functions.statement import met
+from gateway.control.functions.statement import Statement, met
 from gateway.control.plant import PLANT_TARGETS
 from gateway.control.situation import measured, rating, reachable
 from gateway.control.steering import Decision
@@ -62,6 +62,19 @@ def obeys(order: Order, activation: Activation, view: View) -> bool | None:
     if order.reserve is not None:
         return reserved(order.reserve, power, reachable(order.target, view.ders), allowed)
     return met(order.wanted, power, allowed)
+
+
+def follows(order: Order, activation: Activation, view: View) -> bool:
+    """Whether what is measured is no further behind an order that moves than its devices need to follow."""
+    rated = rating(order.target, view.plant, view.ders)
+    power = effect(order.function, order.target, view)
+    wanted, lately = order.wanted, order.lately
+    if rated is None or power is None or lately == wanted:
+        return False
+    los = [edge for edge in (wanted.lo, lately.lo) if edge is not None]
+    his = [edge for edge in (wanted.hi, lately.hi) if edge is not None]
+    passed = Statement(min(los, default=None), max(his, default=None))
+    return met(passed, power, tolerance(activation, rated))
 
 
 def reserved(reserve: Reserve, power: float, could: Band, allowed: float) -> bool:
