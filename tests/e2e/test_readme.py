@@ -15,18 +15,19 @@ import pytest
 
 from hil.site import SimulatedSite
 from tests.e2e.gateway import bench
+from tests.protocol.mosquitto import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = [block.strip().splitlines() for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)]
-MAKE, INSTALL, SCAN, FIRST, EVERYDAY = BLOCKS
+MAKE, INSTALL, SCAN, FIRST, BEFORE, EVERYDAY = BLOCKS
 NEEDS_AN_INIT = ("useradd", "systemctl")
 """What changes the host itself; the unit is verified instead."""
 
 
 def test_every_command_belongs_to_a_test() -> None:
     assert MAKE == ["make demo", "make test"]
-    for line in SCAN + FIRST + EVERYDAY:
+    for line in SCAN + FIRST + BEFORE + EVERYDAY:
         assert line.startswith("dergate ")
 
 
@@ -81,7 +82,10 @@ async def _run(line: str, folder: Path, *more: str, until: str | None = None) ->
 
 
 async def test_the_everyday_commands_work_beside_a_running_daemon(tmp_path: Path) -> None:
-    async with bench(tmp_path, name="pv-park-7") as one:
+    async with bench(tmp_path, name="pv-park-7", start=False) as one:
+        with one.daemon.file.open("a", encoding="utf-8") as file:
+            file.write(f"local: {{http: '127.0.0.1:{free_port()}'}}\n")
+        await one.daemon.start()
         await one.online()
         for line in EVERYDAY:
             more = ["--url", one.broker.url] if line.startswith("dergate dso") else []
@@ -109,3 +113,11 @@ async def test_the_first_commands_work_on_a_site(tmp_path: Path) -> None:
             running = line.startswith("dergate run")
             status, text = await _run(line, tmp_path, until="connected to mqtt" if running else None)
             assert status == 0, f"{line}: {status}\n{text}"
+
+
+async def test_the_commands_before_it_goes_live_work_on_a_site(tmp_path: Path) -> None:
+    async with bench(tmp_path, start=False):
+        for line in BEFORE:
+            status, text = await _run(line, tmp_path)
+            assert status == 0, f"{line}: {status}\n{text}"
+            assert text.strip()
