@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 from pathlib import Path
 
@@ -91,7 +92,7 @@ async def test_a_setpoint_gives_way_to_a_reserve(tmp_path: Path) -> None:
 async def test_devices_without_characteristics_follow_the_grid_by_the_tick(tmp_path: Path) -> None:
     """Q(U) at the meter, P(U) and P(f) of an inverter that knows a limit and a set-point only."""
     async with station(tmp_path) as one:
-        volt_var = await one.dso.send("volt_var", curve="ieee1547-2018-b")
+        volt_var = await one.dso.send("volt_var", curve=[[0.92, 0.44], [0.98, 0], [1.02, 0], [1.08, -0.44]], response=2)
         volt_watt = await one.dso.send("volt_watt", "inv1", curve=[[1.06, 1], [1.1, 0.2]])
         droop = await one.dso.send("frequency_droop", "inv1", value={"deadband_hz": 0.2, "droop": 0.05})
         await one.dso.proven(volt_var, volt_watt, droop)
@@ -125,6 +126,27 @@ async def test_a_switch_is_opened_and_closed(tmp_path: Path) -> None:
         await one.dso.acked(off, "superseded")
         await one.near("inv1.active_power", 56_000)
         await one.dso.cancel(on)
+        await one.given_back()
+
+
+async def test_reactive_power_follows_active_power_in_the_device_or_by_the_tick(tmp_path: Path) -> None:
+    """Q(P) is a curve of model 712; no model has cos(phi) of P, so the gateway makes vars of it."""
+    async with station(tmp_path, der=True) as one:
+        watt_var = await one.dso.send("watt_var", "inv1", curve=[[0.2, 0], [0.5, 0], [1, -0.44]])
+        await one.dso.proven(watt_var)
+        assert (await one.dso.in_mirror(watt_var))["execution"] == "device"
+        assert one.engaged == ["inv1.watt_var"]
+        await one.near("inv1.reactive_power", -0.44 * (56 / 60 - 0.5) / 0.5 * 60_000)
+        await one.dso.cancel(watt_var)
+        await one.given_back()
+
+        factor = await one.dso.send("watt_power_factor", "inv1", curve=[[0.5, 1], [1, -0.9]])
+        await one.dso.proven(factor)
+        assert (await one.dso.in_mirror(factor))["execution"] == "local"
+        assert one.engaged == ["inv1.reactive"]
+        cos_phi = 1.0 - 0.1 * (56 / 60 - 0.5) / 0.5
+        await one.near("inv1.reactive_power", -56_000 * math.tan(math.acos(cos_phi)))
+        await one.dso.cancel(factor)
         await one.given_back()
 
 
@@ -164,7 +186,7 @@ async def test_a_curve_that_the_device_refuses_fails_with_its_reason_and_changes
     """The curve that its owner had enabled is obeyed before, during and after."""
     async with station(tmp_path, der=True) as one:
         bank = one.site.curves["volt_var"]
-        bank._enable(on=True)
+        bank.model().writable["Ena"].apply(1)
         before = bank.in_force
         jump = [[0.95, 0.3], [1.0, 0.3], [1.0, -0.3], [1.05, -0.3]]
         id_ = await one.dso.send("volt_var", "inv1", curve=jump, respond_within=4)
@@ -181,7 +203,7 @@ async def test_killed_with_a_curve_and_a_schedule_in_force_it_goes_on_and_gives_
     """What the owner had enabled before our first write comes back at the end, in whichever life of the daemon."""
     async with station(tmp_path, der=True) as one:
         bank = one.site.curves["volt_var"]
-        bank._enable(on=True)
+        bank.model().writable["Ena"].apply(1)
         owners = bank.in_force
         curve = await one.dso.send("volt_var", "inv1", **HANDED[0][1])
         schedule = {"resolution": 6, "values": [8_000, -6_000, 4_000]}
