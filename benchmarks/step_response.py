@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from math import log
+from pathlib import Path
 from typing import Literal
 
 import click
 
+from benchmarks.rig.drawing import Line, Panel, svg
+from gateway.model import Activation
 from tests.unit.control.world import STEP_S, Device, World, order
 
 Kind = Literal["set-point", "limit", "load under a limit", "import floor"]
@@ -179,10 +182,95 @@ def table(responses: list[Response]) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A course of events at a site of two devices: what stands at the PCC, and what happens 10 s after the start."""
+
+    title: str
+    function: str
+    value_w: float
+    battery: bool = False
+    happens: Literal["order", "load", "DER lost", "meter lost"] = "order"
+
+
+SCENES = (
+    Scene("Limit: export at most 20 kW", "limit_active_power", 20_000.0),
+    Scene("Set-point: export 20 kW", "set_active_power", 20_000.0),
+    Scene("Import limit: at most 40 kW, the load steps to 55 kW", "limit_import", 40_000.0, True, "load"),
+    Scene("Limit: a DER is lost and goes on at full power", "limit_active_power", 20_000.0, happens="DER lost"),
+    Scene("Limit: the meter is lost, and returns", "limit_active_power", 20_000.0, happens="meter lost"),
+)
+HAPPENS_S, RETURNS_S, SHOWN_S = 10.0, 40.0, 70.0
+
+
+def panel(scene: Scene, dead_time_s: float, t90_s: float, poll_s: float) -> Panel:
+    """Run a scene, and draw what the meter, the devices and the load did."""
+    ids = ("bat1", "bat2") if scene.battery else ("inv1", "inv2")
+    own = ("active_power_setpoint",) if scene.battery else ("active_power_limit",)
+    shape = Device(ids[0], 24_000.0, 0.0 if scene.battery else 22_000.0, names=own)
+    shape = replace(shape, dead_time_s=dead_time_s, t90_s=t90_s, poll_s=poll_s)
+    shape = replace(shape, role="battery" if scene.battery else "pv")
+    devices = [shape, replace(shape, id=ids[1], rated_w=36_000.0, available_w=1.5 * shape.available_w)]
+    world = World(*devices, load_w=30_000.0 if scene.battery else 6_000.0, rated_w=RATED_W)
+    world.meter_period_s = 0.2 if poll_s < 1.0 else 1.0
+    world.run(5)
+    the_order = order(world, function=scene.function, value=scene.value_w, unit="W")
+    if scene.happens != "order":
+        world.send(the_order)
+        world.run(40)
+    began = world.mono
+    asked = -scene.value_w if scene.function == "limit_import" else scene.value_w
+    tracks: dict[str, list[tuple[float, float]]] = {name: [] for name in ("PCC", "load", *ids)}
+    while (moment := round(world.mono - began, 1)) < SHOWN_S:
+        if moment == HAPPENS_S:
+            _happen(scene, world, the_order)
+        if moment == RETURNS_S:
+            world.meter_online = True
+        powers = (world.pcc_w, world.load_w, *(device.power_w for device in world.devices.values()))
+        for name, power in zip(tracks, powers, strict=True):
+            tracks[name].append((moment, power / 1000.0))
+        world.step()
+    since = HAPPENS_S if scene.happens == "order" else 0.0
+    returned = [(RETURNS_S, "meter back")] if scene.happens == "meter lost" else []
+    colours = {"PCC": "#0b5cad", "load": "#8a8a8a", ids[0]: "#c0582a", ids[1]: "#2c8a57"}
+    lines = [Line("asked at the PCC", "#000", [(since, asked / 1000.0), (SHOWN_S, asked / 1000.0)], dashed=True)]
+    lines += [Line(name, colours[name], track) for name, track in tracks.items()]
+    return Panel(scene.title, lines, [(HAPPENS_S, scene.happens), *returned])
+
+
+def _happen(scene: Scene, world: World, the_order: Activation) -> None:
+    first = next(iter(world.devices.values()))
+    match scene.happens:
+        case "order":
+            world.send(the_order)
+        case "load":
+            world.load_w = 55_000.0
+        case "meter lost":
+            world.meter_online = False
+        case "DER lost":
+            first.online = False
+            first.registers["active_power_limit"] = None
+
+
+def draw(folder: Path) -> None:
+    """Write the drawings of the fastest and of the slowest device."""
+    for name, dead, t90, poll in (("fastest", 0.2, 1.0, 0.2), ("slowest", 3.0, 10.0, 1.0)):
+        title = f"The {name} devices: dead time {dead:g} s, T90 {t90:g} s, devices and meter read every {poll:g} s"
+        panels = [panel(scene, dead, t90, poll) for scene in SCENES]
+        (folder / f"control-step-{name}.svg").write_text(svg(title, panels), encoding="utf-8")
+
+
 @click.command()
-def main() -> None:
+@click.option(
+    "--out",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Draw control-step-fastest.svg and control-step-slowest.svg into this folder.",
+)
+def main(out: Path | None) -> None:
     """Step responses of the closed loop, in virtual time."""
     print(table([respond(case) for case in grid()]))
+    if out is not None:
+        draw(out)
 
 
 if __name__ == "__main__":

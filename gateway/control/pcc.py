@@ -141,6 +141,8 @@ def correct(
     away = abs(loop.given[-1].value - loop.asked) > FOLLOWING_SHARE * rated
     if away or _moved(loop.given) > play or abs(loop.load - loop.counted_on) > play:
         return loop
+    # The devices are judged by the meter at their own moment: it may have moved on since they were last heard.
+    error += loop.meter[-1].value - (loop.given[-1].value - loop.load)
     bound = TRIM_MAX_SHARE * rated
     lowest, highest = -bound if least is None else least, bound if most is None else most
     trim = min(max(loop.trim + TRIM_RATE_PER_S * error * dt, lowest), highest)

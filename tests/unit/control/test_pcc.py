@@ -80,7 +80,7 @@ def test_a_restless_load_turns_the_battery_twice_a_minute_at_most_and_the_mean_i
     world.send(order(world, function="limit_import", value=40_000.0, unit="W"))
     chance = random.Random(3)
     imported = []
-    minutes = 15
+    minutes = 6
     for number in range(round(minutes * 60 / STEP_S)):
         if number % round(every_s / STEP_S) == 0:
             world.load_w = 45_000.0 + chance.uniform(-10_000.0, 10_000.0)
@@ -125,3 +125,107 @@ def test_ten_minutes_beyond_reach_wind_nothing_up(storage: Device, away: float, 
     lowest, highest = extremes(world, 60)
 
     assert back - 2_000 <= lowest <= highest <= back + 2_000
+
+
+STALE_S = 3.0 + STEP_S
+"""The age from which a value is stale, and a tick."""
+
+
+def test_without_the_meter_an_export_limit_counts_on_no_load() -> None:
+    world = World(Device("inv1", 60_000.0, 55_000.0))
+    world.run(5)
+    world.send(order(world))
+    world.run(10)
+    assert world.devices["inv1"].registers["active_power_limit"] == pytest.approx(42_000, abs=300)
+    world.meter_online = False
+    world.run(STALE_S + STEP_S)
+
+    assert world.devices["inv1"].registers["active_power_limit"] == pytest.approx(36_000, abs=1)
+
+
+def test_without_the_meter_an_import_limit_counts_on_the_highest_load_lately_known(storage: Device) -> None:
+    """With no load counted, the battery would be let go while the load is there; so the limit holds up to that peak."""
+    world = World(storage, load_w=58_000.0)
+    world.run(5)
+    world.send(order(world, function="limit_import", value=40_000.0, unit="W"))
+    world.run(10)
+    world.load_w = 50_000.0
+    world.run(10)
+    world.meter_online = False
+    world.run(STALE_S + STEP_S)
+    assert storage.registers["active_power_setpoint"] == pytest.approx(18_000, abs=600)
+    world.run(3)
+    world.load_w = 57_000.0
+    lowest, _ = extremes(world, 30)
+
+    assert lowest >= -40_000 - 300
+
+
+def test_the_return_of_the_meter_closes_an_export_limit_without_going_over_it() -> None:
+    world = World(Device("inv1", 60_000.0, 55_000.0))
+    world.run(5)
+    world.send(order(world))
+    world.run(10)
+    world.meter_online = False
+    world.run(300)
+    world.load_w = 9_000.0
+    world.meter_online = True
+    _, highest = extremes(world, 20)
+
+    assert highest <= 36_000 + 300
+    assert world.pcc_w == pytest.approx(36_000, abs=600)
+
+
+def test_the_return_of_the_meter_closes_an_import_limit_without_a_dip(storage: Device) -> None:
+    world = World(storage, load_w=55_000.0)
+    world.run(5)
+    world.send(order(world, function="limit_import", value=40_000.0, unit="W"))
+    world.run(10)
+    world.meter_online = False
+    world.run(60)
+    world.meter_online = True
+    lowest, highest = extremes(world, 20)
+
+    assert -40_000 - 300 <= lowest <= highest <= -40_000 + 1_200
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["offline", "silent"])
+@pytest.mark.parametrize(
+    ("function", "value"),
+    [("limit_active_power", 40_000.0), ("set_active_power", 40_000.0)],
+    ids=["limit", "set-point"],
+)
+def test_a_der_that_is_lost_at_full_power_is_made_up_for_within_10_s(function: str, value: float, silent: bool) -> None:
+    """One of two inverters is no longer heard and goes on with all it has: the other gives way."""
+    lost = Device("inv1", 30_000.0, 28_000.0, t90_s=2.0, dead_time_s=0.5)
+    other = Device("inv2", 60_000.0, 55_000.0, t90_s=2.0, dead_time_s=0.5)
+    world = World(lost, other, rated_w=90_000.0)
+    world.run(5)
+    world.send(order(world, function=function, value=value, unit="W"))
+    world.run(30)
+    assert world.pcc_w == pytest.approx(value, abs=1_800)
+    lost.online, lost.silent = silent, silent
+    lost.registers["active_power_limit"] = None
+    world.run(10)
+    lowest, highest = extremes(world, 60)
+
+    assert value - 1_800 <= lowest <= highest <= value + 1_800
+
+
+@pytest.mark.parametrize("gives", [0.0, 20_000.0], ids=["nothing", "all it has"])
+def test_a_battery_that_is_lost_above_an_import_floor_is_made_up_for_within_10_s(gives: float) -> None:
+    one, two = (
+        Device(id_, 20_000.0, 0.0, role="battery", names=SETPOINT, t90_s=3.0, dead_time_s=1.0) for id_ in ("b1", "b2")
+    )
+    world = World(one, two, load_w=55_000.0)
+    world.run(5)
+    world.send(order(world, function="limit_import", value=40_000.0, unit="W"))
+    world.run(30)
+    assert world.pcc_w == pytest.approx(-40_000, abs=1_200)
+    one.online = False
+    one.registers["active_power_setpoint"], one.available_w = None, gives
+    world.run(10)
+    lowest, _ = extremes(world, 60)
+
+    assert lowest >= -40_000 - 1_200
+    assert two.power_w == pytest.approx(max(15_000 - gives, 0.0), abs=1_200)
