@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
-WIDTH, LEFT, RIGHT, TOP, PANEL, GAP = 760, 64, 12, 30, 128, 44
+WIDTH, LEFT, RIGHT, TOP, PANEL, GAP = 760, 64, 20, 30, 128, 44
+LEAST_KW = 0.15
 STYLE = (
     "text{font:12px sans-serif;fill:#222}.t{font-weight:bold}.a{fill:#555;font-size:11px}"
-    ".g{stroke:#e4e4e4}.l{fill:none;stroke-width:1.8;stroke-linejoin:round}"
+    ".m{paint-order:stroke;stroke:#fff;stroke-width:4px}.g{stroke:#e4e4e4}.l{fill:none;stroke-width:1.8;stroke-linejoin:round}"
 )
 
 
@@ -47,7 +49,7 @@ def svg(title: str, panels: Sequence[Panel]) -> str:
 def _panel(panel: Panel, top: float) -> str:
     powers = [power for line in panel.lines for _, power in line.points]
     end = max(moment for line in panel.lines for moment, _ in line.points)
-    tick = next(step for step in (2, 5, 10, 20, 50) if (max(powers) - min(powers)) / step <= 5)
+    tick = next(step for step in (2, 5, 10, 20, 25, 50) if (max(powers) - min(powers)) / step <= 5)
     low, high = min(powers) // tick * tick, -(-max(powers) // tick) * tick
 
     def x(moment: float) -> float:
@@ -64,9 +66,6 @@ def _panel(panel: Panel, top: float) -> str:
     foot = top + PANEL + 14
     seconds = range(0, round(end) + 1, 10)
     parts += [f'<text class="a" x="{x(at):.1f}" y="{foot}" text-anchor="middle">{at} s</text>' for at in seconds]
-    for moment, what in panel.marks:
-        parts.append(f'<path stroke="#999" stroke-dasharray="2 3" d="M{x(moment):.1f} {top}V{top + PANEL}"/>')
-        parts.append(f'<text class="a" x="{x(moment) + 4:.1f}" y="{top + PANEL - 4}">{escape(what)}</text>')
     right = float(WIDTH - RIGHT)
     for line in reversed(panel.lines):
         path = "L".join(f"{x(moment):.1f} {y(power):.1f}" for moment, power in _corners(line.points))
@@ -77,14 +76,18 @@ def _panel(panel: Panel, top: float) -> str:
             f"{'┅' if line.dashed else '━'} {escape(line.name)}</text>"
         )
         right -= 26 + 6.2 * len(line.name)
+    for moment, what in panel.marks:
+        parts.append(f'<path stroke="#999" stroke-dasharray="2 3" d="M{x(moment):.1f} {top}V{top + PANEL}"/>')
+        parts.append(f'<text class="a m" x="{x(moment) + 4:.1f}" y="{top + PANEL - 4}">{escape(what)}</text>')
     return "\n".join(parts)
 
 
 def _corners(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Without the points that lie on a level stretch."""
-    inner = [
-        here
-        for before, here, after in zip(points, points[1:], points[2:], strict=False)
-        if max(abs(here[1] - before[1]), abs(after[1] - here[1])) > 0.02
-    ]
-    return [points[0], *inner, points[-1]]
+    """Without the points that nobody would see missing: each next one is LEAST_KW from the last, or ends a level."""
+    kept = [points[0]]
+    for before, here in pairwise(points):
+        if abs(here[1] - kept[-1][1]) >= LEAST_KW:
+            if before != kept[-1] and abs(here[1] - before[1]) >= LEAST_KW:
+                kept.append(before)
+            kept.append(here)
+    return [*kept, points[-1]]
