@@ -61,6 +61,11 @@ def overwriting(found: Sequence[Overwritten]) -> list[Event]:
     ]
 
 
+def failing(errors: Sequence[str]) -> list[Event]:
+    """Events for points whose writes have begun to fail; an order may wait for them without a word."""
+    return [Event("write_failed", f"{error}; it is tried again") for error in errors]
+
+
 def standing_in(before: Collection[str], now: Collection[str]) -> list[Event]:
     """Events for fallbacks that have begun or ended."""
     begun = [Event("fallback_begun", f"{name}: its fallback stands in") for name in sorted(set(now) - set(before))]

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.control.alarms import Away, Event, Unreadable, count_unreadable, overwriting, standing_in, watch
+from gateway.control.alarms import Away, Event, Unreadable, count_unreadable, failing, overwriting, standing_in, watch
 from gateway.control.capability import View, ders_now
 from gateway.control.fallback import Losses, evidence, fallback_of, hold_of
 from gateway.control.intake import Intake
@@ -126,7 +126,13 @@ def tick(plant: Plant, state: State, inputs: Inputs) -> tuple[State, Outcome]:
         entries=register.changed,
         holds=(*written.holds, *(hold_of(name) for name in sorted(decision.fallbacks - before))),
         released=(*written.released, *(hold_of(name).point for name in sorted(before - decision.fallbacks))),
-        events=(*alarms, *standing_in(before, decision.fallbacks), *overwriting(written.overwritten), *complaints),
+        events=(
+            *alarms,
+            *standing_in(before, decision.fallbacks),
+            *overwriting(written.overwritten),
+            *failing(written.failures),
+            *complaints,
+        ),
         setpoints=written.setpoints,
         mirror=mirror,
         decision=decision,

@@ -10,7 +10,7 @@ from gateway.control.capability import QUANTITY_OF, View
 from gateway.control.functions import BY_NAME, CONNECTION
 from gateway.control.plant import PLANT_TARGETS, Plant
 from gateway.control.steering import Decision
-from gateway.control.writes import Wish, Writes, failed
+from gateway.control.writes import Wish, Writes, failed, named
 from gateway.image import Snapshot
 from gateway.model import Activation
 
@@ -20,7 +20,7 @@ def why_not_written(activation: Activation, plant: Plant, snapshot: Snapshot) ->
     function = BY_NAME.get(activation.function)
     devices = _devices(activation, plant)
     errors = [
-        _named(point_id, error)
+        named(point_id, error)
         for point_id, point in snapshot.points.items()
         if point.device in devices
         and function is not None
@@ -51,7 +51,7 @@ def why_deviating(
         return "device_offline", f"{', '.join(away)} does not answer; {reached}"
     if (switch := _off(activation, order, decision, plant)) is not None:
         return "overridden", f"{switch.source} ({switch.kind}) has taken devices off the grid; {reached}"
-    errors = [_named(id_, error) for id_ in wishes if (error := failed(id_, snapshot))]
+    errors = [named(id_, error) for id_ in wishes if (error := failed(id_, snapshot))]
     if errors:
         return "write_failed", "; ".join(errors)
     foreign = sorted(set(writes.foreign) & set(wishes))
@@ -60,11 +60,6 @@ def why_deviating(
     if (winner := _winner(order, decision.rulings[order.target, order.function.quantity])) is not None:
         return "overridden", f"{winner.source} ({winner.kind}) decides; {reached}"
     return "resource_short", reached
-
-
-def _named(point_id: str, error: str) -> str:
-    """An error beside its point, which a driver may have named already."""
-    return error if error.startswith(f"{point_id}:") else f"{point_id}: {error}"
 
 
 def _off(activation: Activation, order: Order, decision: Decision, plant: Plant) -> Order | None:

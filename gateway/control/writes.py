@@ -61,6 +61,7 @@ class Writes:
     held: Mapping[str, Held] = field(default_factory=dict)
     offered: Mapping[str, Offered] = field(default_factory=dict)
     foreign: Mapping[str, float] = field(default_factory=dict)  # when another writer was last seen, monotonic
+    failing: frozenset[str] = frozenset()  # points whose last write failed, which has been told
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,8 @@ class Overwritten:
 @dataclass(frozen=True, slots=True)
 class Written:
     """
-    What comes of one tick: set-points to hand out, holds to journal, points that are given back for good, and points
-    in which another value has just been found.
+    What comes of one tick: set-points to hand out, holds to journal, points that are given back for good, points in
+    which another value has just been found, and what is wrong with those whose writes have begun to fail.
     """
 
     writes: Writes
@@ -85,6 +86,7 @@ class Written:
     holds: tuple[Hold, ...]
     released: tuple[str, ...]
     overwritten: tuple[Overwritten, ...]
+    failures: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ def plan_writes(
     holds: list[Hold] = []
     released: list[str] = []
     overwritten: list[Overwritten] = []
+    failing, failures = _failing(writes, snapshot)
     for point_id, wish in wishes.items():
         point = snapshot.points.get(point_id)
         if point is None:
@@ -151,7 +154,16 @@ def plan_writes(
             case "write":
                 offered[point_id] = Offered(before, now, back=True)
                 setpoints.append(SetPoint(point_id, before, now + LIFETIME_S, "release"))
-    return Written(Writes(held, offered, foreign), tuple(setpoints), tuple(holds), tuple(released), tuple(overwritten))
+    after = Writes(held, offered, foreign, failing)
+    return Written(after, tuple(setpoints), tuple(holds), tuple(released), tuple(overwritten), failures)
+
+
+def _failing(writes: Writes, snapshot: Snapshot) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The points whose writes fail, until one succeeds; and the errors of those that have just begun to."""
+    answers = {id_: result for id_, last in writes.offered.items() if (result := _answer(id_, last, snapshot))}
+    known = {id_ for id_ in writes.failing if id_ in writes.offered and (id_ not in answers or answers[id_].error)}
+    begun = {id_: result.error for id_, result in answers.items() if result.error and id_ not in known}
+    return frozenset(known | begun.keys()), tuple(named(id_, error) for id_, error in begun.items())
 
 
 def _giving_back(point_id: str, last: Offered | None, snapshot: Snapshot) -> Literal["write", "wait", "done"]:
@@ -184,6 +196,11 @@ def failed(point_id: str, snapshot: Snapshot) -> str | None:
     """Why the last write of a point did not take hold; None when it did, or when there was none."""
     result = snapshot.writes.get(point_id)
     return result.error if result else None
+
+
+def named(point_id: str, error: str) -> str:
+    """An error beside its point, which a driver may have named already."""
+    return error if error.startswith(f"{point_id}:") else f"{point_id}: {error}"
 
 
 def _rated_w(point: Point, snapshot: Snapshot) -> float:

@@ -195,6 +195,9 @@ async def test_a_curve_that_the_device_refuses_fails_with_its_reason_and_changes
         assert failed.code == "write_failed"
         assert "the device checked the curve and refuses it" in str(failed.detail)
         assert bank.in_force == before
+        (event,) = [event for event in one.dso.book.events if event["code"] == "write_failed"]
+        assert str(failed.detail) in event["detail"]
+        assert sum(point == "AdptCrvReq" for _, _, point, _ in one.site.writes) == 1
         await one.dso.mirror_empty()
         await one.until("the owner's curve", lambda: bank.in_force == before)
 

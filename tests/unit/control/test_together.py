@@ -126,6 +126,7 @@ def test_a_device_that_refuses_a_curve_is_not_asked_again_and_again() -> None:
         assert world.outcome is not None
         tries += len(world.outcome.setpoints)
     assert tries <= 2
+    assert world.events == ["write_failed"], "told once: its order may wait without a word"
     pv.refuses = False
     world.run(61)
 
