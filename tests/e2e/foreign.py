@@ -289,7 +289,8 @@ async def station(
             yield one
             assert dso.book.faults == []
         finally:
-            print(dso.story())  # noqa: T201 - pytest shows it where a test fails
+            log = daemon.log.read_text() if daemon.log.exists() else ""
+            print(dso.story(), log[-2_000:], sep="\n")  # noqa: T201 - pytest shows it where a test fails
             hearing.cancel()
             with suppress(asyncio.CancelledError):
                 await hearing
