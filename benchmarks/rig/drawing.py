@@ -83,11 +83,15 @@ def _panel(panel: Panel, top: float) -> str:
 
 
 def _corners(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Without the points that nobody would see missing: each next one is LEAST_KW from the last, or ends a level."""
-    kept = [points[0]]
+    """Without the points that nobody would see missing: a next one is LEAST_KW from the last, or ends a level."""
+    kept = level = points[0]
+    corners = [kept]
     for before, here in pairwise(points):
-        if abs(here[1] - kept[-1][1]) >= LEAST_KW:
-            if before != kept[-1] and abs(here[1] - before[1]) >= LEAST_KW:
-                kept.append(before)
-            kept.append(here)
-    return [*kept, points[-1]]
+        away = abs(here[1] - kept[1])
+        if away < LEAST_KW / 10:
+            level = here
+        if away >= LEAST_KW:
+            corners += [before] if abs(here[1] - before[1]) >= LEAST_KW else [level] if level > kept else []
+            kept = level = here
+            corners.append(kept)
+    return [*corners, points[-1]]
