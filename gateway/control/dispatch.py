@@ -92,7 +92,9 @@ def dispatch_active(
     bands = {id_: rulings[id_].band.narrow(der.possible.lo, der.possible.hi) for id_, der in usable.items()}
     shares = Shares(usable, bands, strategy, before)
     if total.setpoint is not None:
-        return _to_setpoint(total.setpoint, shares), _by_themselves(usable, taken)
+        limited = [id_ for id_, der in usable.items() if SETPOINT not in der.points and rulings[id_].ceiling]
+        own = {f"{id_}.{LIMIT}": rulings[id_].band.hi for id_ in limited}  # also where it does not bind now
+        return own | _to_setpoint(total.setpoint, shares), _by_themselves(usable, taken)
     desired: Desired = {}
     now_taken: dict[str, float] = {}
     if total.limit is not None or total.floor is not None:
@@ -107,11 +109,11 @@ def dispatch_active(
             continue
         if ruling.setpoint is not None:
             desired |= _set(der, bands[id_].lo)
-        elif LIMIT in der.points and ruling.floor is None:
-            desired[f"{id_}.{LIMIT}"] = ruling.band.hi
-        else:
+        elif SETPOINT in der.points and (ruling.floor is not None or LIMIT not in der.points):
             now_taken[id_] = taken.get(id_, _given(der))
             desired |= _set(der, bands[id_].clamp(now_taken[id_]))
+        elif ruling.ceiling is not None:  # of a floor, a device that only takes limits can give no more than it does
+            desired[f"{id_}.{LIMIT}"] = ruling.band.hi
     return desired, now_taken
 
 

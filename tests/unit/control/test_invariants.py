@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.characteristic import Droop
 from gateway.control.arbitration import Order, Ruling, level_of, rule
 from gateway.control.capability import LIMIT, REACTIVE_SETPOINT, SETPOINT, DerNow
 from gateway.control.cycle import Inputs, Outcome, tick
@@ -359,3 +360,32 @@ def test_active_power_that_gives_way_to_reactive_power_is_written_for_the_order_
             causes |= {point: wish.cause for point, wish in world.outcome.decision.wishes.items()}
 
     assert causes == {"inv1.active_power_limit": "q", "inv1.reactive_power_setpoint": "q"}
+
+
+def test_a_limit_that_does_not_bind_is_written_beside_a_set_point_of_the_plant_too() -> None:
+    pv = Device("inv1", 60_000.0, 20_000.0)
+    world = World(pv, Device("bat1", 30_000.0, 0.0, role="battery", names=(SETPOINT,)), load_w=0.0, rated_w=90_000.0)
+    world.run(5)
+    world.send(order(world, "s", target="plant", function="set_active_power", value=30_000.0, unit="W"))
+    world.send(order(world, target="inv1", value=100.0))
+    world.run(15)
+
+    assert pv.registers[LIMIT] == 60_000.0
+    assert world.said()[-1] is Status.EFFECTIVE
+
+
+def test_a_floor_never_holds_back_a_source_that_takes_only_limits() -> None:
+    pv = Device("inv1", 60_000.0, 20_000.0)
+    world = World(pv, load_w=0.0)
+    world.frequency_hz = 50.0
+    world.run(5)
+    droop = Droop(deadband_hz=0.2, droop=0.05, sides="under", reference="nominal")
+    world.send(order(world, target="inv1", function="frequency_droop", value=None, unit="", droop=droop))
+    world.run(5)
+    world.frequency_hz = 49.5
+    world.run(5)
+    pv.available_w = 50_000.0
+    world.run(15)
+
+    assert pv.power_w == pytest.approx(50_000.0, rel=0.02)
+    assert pv.registers[LIMIT] is None
