@@ -11,7 +11,7 @@ from gateway.control.demand import values_of
 from gateway.control.functions import ACTIVE, BY_NAME, CONNECTION, Function
 from gateway.control.functions.curve import PRESETS
 from gateway.control.functions.frequency_droop import PRESETS as DROOPS
-from gateway.control.plant import PLANT_TARGETS, Authority, Plant, latency
+from gateway.control.plant import PLANT_TARGETS, Authority, Plant
 from gateway.control.situation import rating
 from gateway.model import Activation, Band
 
@@ -99,7 +99,7 @@ def _unable(activation: Activation, function: Function, view: View) -> str | Non
         return None
     if (missing := _not_measured(function, target, view)) is not None:
         return missing
-    latency_s = latency(target, plant)
+    latency_s = plant.latencies.get(target, 0.0)
     response_s = activation.droop.response_s if activation.droop else activation.response_s
     if response_s is not None and response_s < latency_s:
         return (

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.control.functions import LEVELS, Function
 from gateway.control.functions.statement import SILENT, Statement
@@ -22,6 +23,8 @@ from gateway.control.plant import Authority
 from gateway.model import Band, Entry, Kind, Reserve, Setting
 
 _LEVEL = {function.name: level for level, (_, functions) in enumerate(LEVELS) for function in functions}
+IDLE_KEPT = 4096
+"""Bands of devices that nobody speaks of: far more than a site has."""
 _KINDS = {kind: rank for rank, kind in enumerate(Kind)}
 
 
@@ -99,11 +102,15 @@ def rank_of(entry: Entry, function: Function, authorities: Mapping[str, Authorit
     return (_LEVEL[function.name], _KINDS[kind], -priority, -entry.received)
 
 
+@lru_cache(maxsize=IDLE_KEPT)
+def idle(lo: float, hi: float) -> Ruling:
+    """What is left where no order speaks: all that capability gives."""
+    return Ruling(Band(lo, hi))
+
+
 def rule(capability: Band, orders: Sequence[Order]) -> Ruling:
     """Narrow *capability* by the orders in their rank."""
     band = capability
-    if not orders:
-        return Ruling(band)
     ranked = sorted(orders, key=lambda order: order.rank)
     ceiling: Order | None = None
     floor: Order | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.characteristic import DELEGATED
@@ -43,9 +43,46 @@ BINDING_SHARE = 0.03
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is remembered of the devices: sources' power when last not held back, in W, and storage empty or full."""
+class Build:
+    """What follows from a device's nameplate and from the site file, and from nothing else; powers in W and var."""
 
+    nameplate: Nameplate
+    rated_w: float
+    rated_va: float
+    active: Band
+    reactive: Band
+    points: dict[str, Point]
+    acts_on: frozenset[str]
+    readable: tuple[str, ...]
+
+    @classmethod
+    def of(cls, der: Der, nameplate: Nameplate) -> Build | None:
+        """None: the rating is not known, so it cannot be given a share of anything."""
+        rated = der.rated_power_w or nameplate.rated_power_w
+        if not rated:
+            return None
+        points = {point.name: point for point in nameplate.points if point.writable}
+        rated_va = der.pq.rated_va if der.pq else nameplate.rated_reactive_power_var or rated
+        return cls(
+            nameplate=nameplate,
+            rated_w=rated,
+            rated_va=rated_va,
+            active=Band(-rated if der.role == "battery" and SETPOINT in points else 0.0, rated),
+            reactive=Band(-rated_va, rated_va) if REACTIVE_SETPOINT in points else Band(0.0, 0.0),
+            points=points,
+            acts_on=frozenset(quantity for quantity, names in _BY_QUANTITY.items() if not names.isdisjoint(points)),
+            readable=tuple(point.id for point in nameplate.points if point.readable),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """
+    What is remembered of the devices: how they are built, sources' power when last not held back, in W, and storage
+    empty or full.
+    """
+
+    builds: Mapping[str, Build] = field(default_factory=dict)
     unlimited: Mapping[str, float] = field(default_factory=dict)
     empty: frozenset[str] = frozenset()
     full: frozenset[str] = frozenset()
@@ -62,6 +99,7 @@ class DerNow:
 
     id: str
     der: Der
+    build: Build
     rated_w: float
     rated_va: float
     online: bool
@@ -80,7 +118,7 @@ class DerNow:
         return self.active.lo < 0
 
     def can(self, quantity: str) -> bool:
-        return not _BY_QUANTITY[quantity].isdisjoint(self.points)
+        return quantity in self.build.acts_on
 
     def does(self, point: str | None) -> bool:
         """Whether it follows a function by itself, through this point."""
@@ -114,7 +152,7 @@ def learn(known: Known, ders: Mapping[str, DerNow], limits: Mapping[str, float])
             unlimited[id_] = max(power, known.unlimited.get(id_, 0.0)) if held_back else power
     empty = (id_ for id_, der in ders.items() if _empty(der, id_ in known.empty))
     full = (id_ for id_, der in ders.items() if _full(der, id_ in known.full))
-    return Known(unlimited, frozenset(empty), frozenset(full))
+    return Known({id_: der.build for id_, der in ders.items()}, unlimited, frozenset(empty), frozenset(full))
 
 
 def _empty(der: DerNow, was: bool) -> bool:
@@ -129,25 +167,29 @@ def _der_now(der: Der, known: Known, snapshot: Snapshot) -> DerNow | None:
     nameplate = snapshot.nameplates.get(der.id)
     if nameplate is None:
         return None
-    rated = der.rated_power_w or nameplate.rated_power_w
-    if not rated:
+    build = known.builds.get(der.id)
+    if build is None or build.nameplate is not nameplate:
+        build = Build.of(der, nameplate)
+    if build is None:
         return None
-    points = {point.name: point for point in nameplate.points if point.writable}
-    reversible = der.role == "battery" and SETPOINT in points
-    active = Band(-rated if reversible else 0.0, rated)
-    possible = active.narrow(lo=0.0 if der.id in known.full else None, hi=0.0 if der.id in known.empty else None)
-    rated_va = der.pq.rated_va if der.pq else nameplate.rated_reactive_power_var or rated
+    possible = reachable = build.active
+    if der.id in known.empty or der.id in known.full:
+        lo, hi = (0.0 if der.id in ids else None for ids in (known.full, known.empty))
+        possible = reachable = possible.narrow(lo, hi)
+    if build.active.lo >= 0:
+        reachable = possible.narrow(hi=known.unlimited.get(der.id))
     return DerNow(
         id=der.id,
         der=der,
-        rated_w=rated,
-        rated_va=rated_va,
-        online=_online(nameplate, snapshot),
-        active=active,
+        build=build,
+        rated_w=build.rated_w,
+        rated_va=build.rated_va,
+        online=_online(build, snapshot),
+        active=build.active,
         possible=possible,
-        reachable=possible if reversible else active.narrow(hi=known.unlimited.get(der.id, rated)),
-        reactive=Band(-rated_va, rated_va) if REACTIVE_SETPOINT in points else Band(0.0, 0.0),
-        points=points,
+        reachable=reachable,
+        reactive=build.reactive,
+        points=build.points,
         active_power=snapshot.number(f"{der.id}.{ACTIVE}"),
         reactive_power=snapshot.number(f"{der.id}.{REACTIVE}"),
         soc=snapshot.number(f"{der.id}.state_of_charge") if der.role == "battery" else None,
@@ -155,11 +197,14 @@ def _der_now(der: Der, known: Known, snapshot: Snapshot) -> DerNow | None:
     )
 
 
-def _online(nameplate: Nameplate, snapshot: Snapshot) -> bool:
+def _online(build: Build, snapshot: Snapshot) -> bool:
     """A device is there when something it says is fresh; one that only takes orders is there until a write fails."""
-    readable: Iterable[Point] = [point for point in nameplate.points if point.readable]
-    readings = (snapshot.readings.get(point.id) for point in readable)
-    return not readable or any(reading is not None and reading.quality not in _AWAY for reading in readings)
+    readings = snapshot.readings
+    for point in build.readable:
+        reading = readings.get(point)
+        if reading is not None and reading.quality not in _AWAY:
+            return True
+    return not build.readable
 
 
 def to_point(point: Point, power: float) -> float:

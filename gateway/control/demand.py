@@ -15,7 +15,7 @@ from gateway.control.functions.ramp import toward
 from gateway.control.functions.response import lag
 from gateway.control.functions.schedule import value_at
 from gateway.control.functions.statement import SILENT, Memory, Situation, Statement
-from gateway.control.plant import Plant, latency
+from gateway.control.plant import Plant
 from gateway.control.situation import Situations
 from gateway.model import Activation, Entry, Kind, Ramp, Setting
 
@@ -150,7 +150,7 @@ def _next(
     # What an order said stands until it can say something else: in doubt a limit stays.
     says = before.statement if statement is None else statement
     wanted = says if value == goal else function.decide(activation, goal, situation, before.memory)[0] or says
-    latency_s = latency(activation.target, plant)
+    latency_s = plant.latencies.get(activation.target, 0.0)
     lately = Statement(
         _behind(before.lately.lo, wanted.lo, situation.dt, latency_s),
         _behind(before.lately.hi, wanted.hi, situation.dt, latency_s),

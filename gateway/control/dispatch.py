@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from gateway.control.allocation import Direction, Unit, allocate
+from gateway.control.allocation import Direction, Unit, allocate, share
 from gateway.control.arbitration import Ruling
 from gateway.control.capability import LIMIT, REACTIVE_SETPOINT, SETPOINT, DerNow
 from gateway.control.plant import Strategy
@@ -51,6 +51,8 @@ class Shares:
         self, total: float, ders: Mapping[str, DerNow], bands: Mapping[str, Band], direction: Direction
     ) -> dict[str, float]:
         """*total* shared among some of them, within bands."""
+        if self.strategy == "proportional" and not any(der.der.steps or der.der.min_power for der in ders.values()):
+            return share(total, {id_: bands[id_] for id_ in ders}, {id_: der.rated_w for id_, der in ders.items()})
         units = {id_: self._unit(der, bands[id_]) for id_, der in ders.items()}
         return allocate(total, units, self.strategy, direction)
 
@@ -89,7 +91,7 @@ def dispatch_active(
         The desired values, and the storage that is moved now.
     """
     usable = {id_: der for id_, der in ders.items() if LIMIT in der.points or SETPOINT in der.points}
-    bands = {id_: rulings[id_].band.narrow(der.possible.lo, der.possible.hi) for id_, der in usable.items()}
+    bands = {id_: _possible(der, rulings[id_].band) for id_, der in usable.items()}
     shares = Shares(usable, bands, strategy, before)
     if total.setpoint is not None:
         limited = [id_ for id_, der in usable.items() if SETPOINT not in der.points and rulings[id_].ceiling]
@@ -219,6 +221,11 @@ def _within_reach(der: DerNow) -> float:
 def _by_themselves(ders: Mapping[str, DerNow], taken: Mapping[str, float]) -> dict[str, float]:
     """The power of storage before it had to be moved: what is left of its orders leaves it there."""
     return {id_: taken.get(id_, _given(der)) for id_, der in ders.items() if der.is_storage}
+
+
+def _possible(der: DerNow, band: Band) -> Band:
+    """What orders leave of a device's band, and its state of charge."""
+    return band if der.possible is der.active else band.narrow(der.possible.lo, der.possible.hi)
 
 
 def _given(der: DerNow) -> float:

@@ -110,7 +110,7 @@ class Lives:
     def prove(self, in_force_now: Sequence[Entry], decision: Decision, writes: Writes) -> None:
         """Acknowledge what was written, and what the meter shows."""
         wishes = _by_target(decision.wishes)
-        orders = {order.source: order for ruling in decision.rulings.values() for order in ruling.orders}
+        orders = decision.orders
         for entry in in_force_now:
             tracked = self._register.open_one(entry)
             order = orders.get(entry.id)
@@ -134,7 +134,7 @@ class Lives:
     ) -> None:
         entry, now = tracked.entry, self._now.mono
         engaged = tracked.engaged_mono if tracked.engaged_mono is not None else now
-        powers = powers_of(entry, self._view, decision)
+        powers = powers_of(entry, self._view, order, decision.rulings[order.target, order.function.quantity])
         ok = obeys(order, activation, self._view)
         if entry.status is Status.ACCEPTED:
             if not self._written(order, wishes, engaged, ok=ok):

@@ -78,8 +78,7 @@ def mirror_of(decision: Decision, view: View) -> Mirror:
     ders = view.ders
     quantities = []
     for (target, quantity), ruling in decision.rulings.items():
-        order = ruling.deciding
-        if order is None:
+        if not ruling.orders or (order := ruling.deciding) is None:
             continue
         wanted, limited = order.statement, None
         if quantity != CONNECTION and order.setting is None:

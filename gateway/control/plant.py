@@ -106,8 +106,10 @@ class Plant:
     revert_s: float | None = None
     der_lost_s: float | None = None
     fallbacks: Mapping[str, Fallback] = field(default_factory=dict)
-
-
-def latency(target: str, plant: Plant) -> float:
+    latencies: Mapping[str, float] = field(init=False, repr=False, compare=False)
     """Seconds until a change can show at a target; of the site, that of its slowest device."""
-    return max((der.latency_s for der in plant.ders if target in {*PLANT_TARGETS, der.id}), default=0.0)
+
+    def __post_init__(self) -> None:
+        own = {der.id: der.latency_s for der in self.ders}
+        slowest = max(own.values(), default=0.0)
+        object.__setattr__(self, "latencies", own | dict.fromkeys(PLANT_TARGETS, slowest))

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gateway.control.activation import NO_POWERS, Powers
-from gateway.control.arbitration import Order
+from gateway.control.arbitration import Order, Ruling
 from gateway.control.capability import CONNECT, View
 from gateway.control.demand import ordered
 from gateway.control.functions import BY_NAME, CONNECTION, Function
 from gateway.control.functions.statement import Statement, met
 from gateway.control.plant import PLANT_TARGETS
 from gateway.control.situation import measured, rating, reachable
-from gateway.control.steering import Decision
 from gateway.model import Activation, Band, Entry, Reserve
 
 DEVIATES_AFTER_S = 2.0
@@ -91,14 +90,16 @@ def effect(function: Function, target: str, view: View) -> float | None:
     return measured(target, function.quantity, view.plant, view.snapshot)
 
 
-def powers_of(entry: Entry, view: View, decision: Decision | None = None) -> Powers:
-    """What an acknowledgement of an order says now; without a decision, `applied` stays what was said last."""
+def powers_of(entry: Entry, view: View, order: Order | None = None, ruling: Ruling | None = None) -> Powers:
+    """
+    What an acknowledgement of an order says now; `applied` stays what was said last without the order in force and the
+    ruling on its target.
+    """
     activation = entry.activation
     function = BY_NAME.get(activation.function) if activation else None
     rated = rating(activation.target, view.plant, view.ders) if activation else None
     if activation is None or function is None or rated is None:
         return replace(NO_POWERS, unit=_unit(function)) if function else NO_POWERS
-    order = decision.order(entry.id) if decision is not None else None
     if order is not None:
         wanted = order.requested
     elif function.units:
@@ -107,8 +108,8 @@ def powers_of(entry: Entry, view: View, decision: Decision | None = None) -> Pow
     else:
         wanted = entry.last.requested if entry.last is not None else None
     applied = entry.last.applied if entry.last is not None else None
-    if decision is not None:
-        applied = _applied(decision, activation.target, function, order)
+    if order is not None and ruling is not None:
+        applied = _applied(order, ruling)
     return Powers(
         requested=wanted,
         applied=applied,
@@ -121,10 +122,9 @@ def _unit(function: Function) -> str:
     return function.unit or "W"
 
 
-def _applied(decision: Decision, target: str, function: Function, order: Order | None) -> float | None:
+def _applied(order: Order, ruling: Ruling) -> float | None:
     """Where the band of its target is on the side an order speaks of."""
-    ruling = decision.rulings.get((target, function.quantity))
-    if ruling is None or not ruling.orders or function.quantity == CONNECTION or order is None:
+    if order.function.quantity == CONNECTION:
         return None
     if order.setting is not None:
         return order.requested if not ruling.handed or ruling.handed is order else None

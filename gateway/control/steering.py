@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway.control import easing, pcc
 from gateway.control.admission import reach
-from gateway.control.arbitration import Order, Ruling, rule
+from gateway.control.arbitration import Order, Ruling, idle, rule
 from gateway.control.capability import (
     CONNECT,
     LIMIT,
@@ -61,9 +61,10 @@ class Decision:
     totals: Mapping[str, Total] = field(default_factory=dict)
     fallbacks: frozenset[str] = frozenset()
 
-    def order(self, source: str) -> Order | None:
-        """What an activation in force says now."""
-        return next((one for ruling in self.rulings.values() for one in ruling.orders if one.source == source), None)
+    @property
+    def orders(self) -> dict[str, Order]:
+        """What each activation in force, and each fallback, says now."""
+        return {one.source: one for ruling in self.rulings.values() for one in ruling.orders}
 
 
 def steer(
@@ -120,12 +121,10 @@ def kept(held: Mapping[str, Held], decision: Decision, ders: Mapping[str, DerNow
     staying = set()
     for point in held:
         device, _, name = point.partition(".")
-        ordered = any(
-            ruling.orders
-            for (target, quantity), ruling in decision.rulings.items()
-            if quantity == QUANTITY_OF.get(name) and target in (*PLANT_TARGETS, device)
-        )
-        if ordered and not (device in ders and ders[device].online):
+        if device in ders and ders[device].online:
+            continue
+        places = ((target, QUANTITY_OF.get(name, "")) for target in (*PLANT_TARGETS, device))
+        if any(place in decision.rulings and decision.rulings[place].orders for place in places):
             staying.add(point)
     return frozenset(staying)
 
@@ -134,8 +133,13 @@ def _rulings(plant: Plant, orders: Iterable[Order], ders: Mapping[str, DerNow]) 
     spoken: dict[tuple[str, str], list[Order]] = {}
     for order in orders:
         spoken.setdefault((order.target, order.function.quantity), []).append(order)
-    places = [(target, quantity) for target in (*PLANT_TARGETS, *ders) for quantity in QUANTITIES]
-    return {place: rule(reach(place[1], place[0], plant, ders), spoken.get(place, ())) for place in places}
+    rulings: dict[tuple[str, str], Ruling] = {}
+    for target in (*PLANT_TARGETS, *ders):
+        for quantity in QUANTITIES:
+            place = target, quantity
+            band = reach(quantity, target, plant, ders)
+            rulings[place] = rule(band, said) if (said := spoken.get(place)) else idle(band.lo, band.hi)
+    return rulings
 
 
 def _sample(point: str, snapshot: Snapshot) -> Sample | None:
@@ -258,6 +262,7 @@ class Causes:
             quantity: [order.source for target in PLANT_TARGETS for order in rulings[target, quantity].orders]
             for quantity in QUANTITIES
         }
+        self._of_site = {quantity: " ".join(dict.fromkeys(sources)) for quantity, sources in self._site.items()}
 
     def behind(self, point: str) -> str:
         """Of active power, of which no order speaks, those of the reactive power that it gives way to."""
@@ -267,5 +272,6 @@ class Causes:
         device, _, name = point.partition(".")
         quantity = QUANTITY_OF[name]
         own = self._rulings[device, quantity].orders
-        sources = self._site[quantity]
-        return " ".join(dict.fromkeys([*sources, *(order.source for order in own)] if own else sources))
+        if not own:
+            return self._of_site[quantity]
+        return " ".join(dict.fromkeys([*self._site[quantity], *(order.source for order in own)]))

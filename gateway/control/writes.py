@@ -136,11 +136,12 @@ def plan_writes(
         if held[point_id].serial > journaled:
             continue
         value = _setting(point, wish)
-        if _overwritten(point, snapshot):
+        foreign_value = _overwritten(point, snapshot)
+        if foreign_value:
             is_news = now - foreign.get(point_id, -QUIET_S) >= QUIET_S
             overwritten += [_overwriting(point_id, held[point_id].hold, snapshot)] if is_news else []
             foreign[point_id] = now
-        if _worth_writing(point, value, offered.get(point_id), plant, snapshot):
+        if _worth_writing(point, value, offered.get(point_id), plant, snapshot, overwritten=foreign_value):
             offered[point_id] = Offered(value, now)
             setpoints.append(SetPoint(point_id, value, now + LIFETIME_S, wish.cause))
     for point_id in [point_id for point_id in held if point_id not in wishes and point_id not in kept]:
@@ -242,20 +243,22 @@ def _answer(point_id: str, offered: Offered, snapshot: Snapshot) -> WriteResult 
     return result if result is not None and result.mono >= offered.mono and result.value == offered.value else None
 
 
-def _worth_writing(point: Point, value: Setting, last: Offered | None, plant: Plant, snapshot: Snapshot) -> bool:
+def _worth_writing(
+    point: Point, value: Setting, last: Offered | None, plant: Plant, snapshot: Snapshot, *, overwritten: bool
+) -> bool:
     if last is None or last.value is None:
         return True
     now = snapshot.now.mono
     age = now - last.mono
     step = _apart(point, value, last.value)
-    if step > STEP_SHARE * _rated_w(point, snapshot):
-        return True
-    if step > _deadband_w(point, snapshot) and age >= MIN_INTERVAL_S:
-        return True
+    if step > 0:
+        rated = _rated_w(point, snapshot)
+        if step > STEP_SHARE * rated or (step > DEADBAND_SHARE * rated and age >= MIN_INTERVAL_S):
+            return True
     result = _answer(point.id, last, snapshot)
     if result is None:
         return age >= ANSWER_S
-    if result.error is not None or _overwritten(point, snapshot):
+    if result.error is not None or overwritten:
         return age >= (RETRY_CURVE_S if result.error is not None and point.name in DELEGATED else RETRY_S)
     refreshes = [s for s in (point.refresh_s, plant.revert_s / 2 if plant.revert_s else None) if s is not None]
     return bool(refreshes) and age >= min(refreshes)

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from gateway.characteristic import Droop
 from gateway.control.arbitration import Order, Ruling, level_of, rule
-from gateway.control.capability import LIMIT, REACTIVE_SETPOINT, SETPOINT, DerNow
+from gateway.control.capability import LIMIT, REACTIVE_SETPOINT, SETPOINT, Build, DerNow
 from gateway.control.cycle import Inputs, Outcome, tick
 from gateway.control.dispatch import Total, dispatch_active, dispatch_reactive, within_ratings
 from gateway.control.functions import ACTIVE, FUNCTIONS, LEVELS, REACTIVE
 from gateway.control.functions.statement import Statement
 from gateway.control.plant import Der
 from gateway.control.pq import PqCapability, d_shape
-from gateway.model import Band, Cancellation, Kind, Point, Setting, Status
+from gateway.model import Band, Cancellation, Kind, Nameplate, Point, Setting, Status
 from tests.unit.control.world import Device, World, order
 
 LITTLE = 1e-6
@@ -126,24 +126,29 @@ def ders(draw: st.DrawFn, kinds: tuple[str, ...] = ("pv", "settable", "battery")
         pq = PqCapability(rated, 1.1 * rated, shape) if shape else draw(st.none() | st.just(PqCapability(rated, rated)))
         names = [LIMIT if kind == "pv" else SETPOINT, REACTIVE_SETPOINT]
         id_ = f"d{number}"
+        der = Der(
+            id_,
+            "battery" if storage else "pv",
+            rated,
+            merit=draw(st.sampled_from([0.0, 1.0])),
+            pq=pq,
+            priority=draw(st.sampled_from(["reactive", "active", "power_factor"])),
+        )
+        points = tuple(Point(f"{id_}.{name}", "W", writable=True) for name in names)
+        build = Build.of(der, Nameplate(id_, points, rated_power_w=rated))
+        assert build is not None
         found[id_] = DerNow(
             id=id_,
-            der=Der(
-                id_,
-                "battery" if storage else "pv",
-                rated,
-                merit=draw(st.sampled_from([0.0, 1.0])),
-                pq=pq,
-                priority=draw(st.sampled_from(["reactive", "active", "power_factor"])),
-            ),
-            rated_w=rated,
-            rated_va=pq.rated_va if pq else rated,
+            der=der,
+            build=build,
+            rated_w=build.rated_w,
+            rated_va=build.rated_va,
             online=True,
             active=active,
             possible=possible,
             reachable=possible,
-            reactive=Band(-(pq.rated_va if pq else rated), pq.rated_va if pq else rated),
-            points={name: Point(f"{id_}.{name}", "W", writable=True) for name in names},
+            reactive=build.reactive,
+            points=build.points,
             active_power=draw(st.none() | st.floats(active.lo, active.hi)),
             reactive_power=None,
             soc=draw(st.none() | st.floats(0, 100)) if storage else None,
