@@ -9,7 +9,7 @@ models of both generations, those from 701 on win, quantity by quantity.
 from __future__ import annotations
 
 import struct
-from collections.abc import Container, Generator, Mapping, Sequence
+from collections.abc import Container, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from drivers.modbus import sunspec_models as models
@@ -18,7 +18,7 @@ from drivers.modbus.pdu import MAX_READ_REGISTERS
 from drivers.modbus.plan import Block
 from drivers.modbus.sunspec_control import Authority, Control
 from drivers.modbus.sunspec_delegates import NAMES, Delegate, delegates
-from drivers.modbus.sunspec_fields import Field, reader, text_of, value_of
+from drivers.modbus.sunspec_fields import Counter, Field, reader, size_of, text_of, value_of
 from drivers.modbus.sunspec_walk import BASES, Ask, MapError, MapMovedError, Model, walk
 from gateway.model import Measurement, Nameplate, Point, Quality
 
@@ -39,16 +39,17 @@ class Found:
     """
     A device as its own map describes it; `controls` by full point id, with the block that reads them back.
 
-    `heartbeat` is the address of the two registers that a controller counts up every second (model 715), if any;
-    `remote` the block that tells what is in `authority`.
+    `slow` are the blocks to read every `TRIPS_POLL_S` only. `heartbeats` are what a controller counts up every second,
+    `watched` the blocks with what the device itself counts up.
     """
 
     nameplate: Nameplate
     blocks: tuple[Block, ...]
     controls: Mapping[str, tuple[Control | Delegate, Block]]
     authority: Authority
-    heartbeat: int | None = None
-    remote: Block | None = None
+    slow: tuple[Block, ...]
+    heartbeats: tuple[Counter, ...]
+    watched: Mapping[Block, Field]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,8 @@ class _Part:
     def registers(self) -> int:
         """From the ID register to the end of all that is read."""
         ends = [each.end for each in self.fields]
-        if self.model.id == _REMOTE:
-            ends.append(min(models.DEVICE_HEARTBEAT.end, self.model.registers))
+        if self.model.id in models.HEARTBEATS:
+            ends.append(min(models.HEARTBEATS[self.model.id].device.end, self.model.registers))
         ends += [
             setpoints.REGISTERS[self.model.id] if isinstance(each, Control) else each.registers for each in self.written
         ]
@@ -107,13 +108,12 @@ def discover(device: str, *, meter: bool, max_age: float, without: Container[str
     parts = [
         _Part(first[number], fields, offered.get(number, ()))
         for number, fields in _fields(first, readings, content, without).items()
-        if fields or number in offered
+        if fields or number in offered or _counts(number, content)
     ]
     blocks = [_block(device, part, authority) for part in parts]
-    remote = next((block for part, block in zip(parts, blocks, strict=True) if part.model.id == _REMOTE), None)
-    if remote is not None:
+    numbered = {part.model.id: block for part, block in zip(parts, blocks, strict=True)}
+    if _REMOTE in content:
         _heed(authority, content[_REMOTE])
-    beat = value_of(models.CONTROLLER_HEARTBEAT, content.get(_REMOTE, b""))
     common = content.get(1, b"")
     nameplate = Nameplate(
         device,
@@ -127,12 +127,26 @@ def discover(device: str, *, meter: bool, max_age: float, without: Container[str
     )
     return Found(
         nameplate,
-        tuple(blocks),
+        tuple(block for number, block in numbered.items() if number not in models.TRIPS),
         {each.point: (each, block) for part, block in zip(parts, blocks, strict=True) for each in part.written},
         authority,
-        None if beat is None else first[_REMOTE].address + models.CONTROLLER_HEARTBEAT.offset,
-        remote,
+        tuple(block for number, block in numbered.items() if number in models.TRIPS),
+        tuple(_heartbeats(first, content)),
+        {numbered[number]: each.device for number, each in models.HEARTBEATS.items() if _counts(number, content)},
     )
+
+
+def _counts(number: int, content: Mapping[int, bytes]) -> bool:
+    """Whether this model has a heartbeat of the device."""
+    beats = models.HEARTBEATS.get(number)
+    return beats is not None and value_of(beats.device, content.get(number, b"")) is not None
+
+
+def _heartbeats(first: Mapping[int, Model], content: Mapping[int, bytes]) -> Iterator[Counter]:
+    for number, beats in models.HEARTBEATS.items():
+        if value_of(beats.controller, content.get(number, b"")) is not None:
+            name, _, offset, kind, *_ = beats.controller
+            yield Counter(name, first[number].address + offset, size_of(kind))
 
 
 def _readings(chain: Sequence[Model], *, meter: bool) -> dict[int, tuple[Field, ...]]:
@@ -147,8 +161,8 @@ def _readings(chain: Sequence[Model], *, meter: bool) -> dict[int, tuple[Field, 
 
     own, inverter = one_of(models.METERS), all_of(models.DER_AC) | one_of(models.INVERTERS)
     if own and (meter or not inverter):
-        return own | all_of(models.DER) | all_of(models.FURTHER)
-    return all_of(models.DER_AC) | all_of(models.DER) | inverter | all_of(models.FURTHER)
+        return own | all_of(models.DER) | all_of(models.FURTHER) | all_of(models.TRIPS)
+    return all_of(models.DER_AC) | all_of(models.DER) | inverter | all_of(models.FURTHER) | all_of(models.TRIPS)
 
 
 def _fields(
@@ -209,6 +223,8 @@ def _controls(
 
 
 def _points(device: str, part: _Part, max_age: float) -> list[Point]:
+    if part.model.id in models.TRIPS:
+        max_age = max(max_age, 2 * models.TRIPS_POLL_S)
     read = [Point(f"{device}.{each.name}", each.unit, max_age=max_age) for each in part.fields]
     return read + [Point(each.point, each.unit, writable=True, max_age=max_age) for each in part.written]
 
@@ -244,7 +260,6 @@ def _block(device: str, part: _Part, authority: Authority) -> Block:
 
 def _heed(authority: Authority, data: bytes) -> None:
     authority.local = value_of(models.LOCAL_CONTROL, data) == _LOCAL
-    authority.heartbeat = value_of(models.DEVICE_HEARTBEAT, data)
 
 
 __all__ = ["BASES", "Ask", "Found", "MapError", "MapMovedError", "Steps", "discover"]

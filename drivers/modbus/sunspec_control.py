@@ -25,14 +25,9 @@ Write = tuple[int, tuple[int, ...]]
 
 @dataclass(slots=True)
 class Authority:
-    """
-    What a device said last of itself in model 715; shared by what reads it and by the controls that heed it.
-
-    `heartbeat` is what it counts up while it works, None where it does not.
-    """
+    """What a device said last of itself in model 715; shared by what reads it and by the controls that heed it."""
 
     local: bool = False
-    heartbeat: float | None = None
 
     def check(self) -> None:
         """

@@ -62,6 +62,14 @@ class Field(NamedTuple):
         return self.kind in ("acc32", "acc64")
 
 
+class Counter(NamedTuple):
+    """A number of `registers` at a wire address that is counted up, as the SunSpec model calls it."""
+
+    name: str
+    address: int
+    registers: int
+
+
 def size_of(kind: Kind) -> int:
     """Registers of one value."""
     return struct.calcsize(">" + FORMAT[kind]) // 2

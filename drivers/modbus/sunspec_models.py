@@ -102,8 +102,19 @@ _DER_AC = (
     Field("throttling", "%", 110, "uint16"),
 )
 LOCAL_CONTROL = Field("local_control", "", 2, "uint16")
-DEVICE_HEARTBEAT = Field("DERHb", "", 3, "uint32")
-CONTROLLER_HEARTBEAT = Field("ControllerHb", "", 5, "uint32")
+
+
+class Heartbeats(NamedTuple):
+    """What a device counts up every second while it works, and what whoever controls it counts up."""
+
+    device: Field
+    controller: Field
+
+
+HEARTBEATS = {
+    715: Heartbeats(Field("DERHb", "", 3, "uint32"), Field("ControllerHb", "", 5, "uint32")),
+    802: Heartbeats(Field("Hb", "", 18, "uint16"), Field("CtrlHb", "", 19, "uint16")),
+}
 
 INVERTERS: dict[int, tuple[Field, ...]] = dict.fromkeys((101, 102, 103), _INVERTER) | dict.fromkeys(
     (111, 112, 113), _INVERTER_FLOAT
@@ -127,6 +138,13 @@ DER: dict[int, tuple[Field, ...]] = {
     715: (LOCAL_CONTROL,),
 }
 """The second generation beside its own readings."""
+TRIPS: dict[int, tuple[Field, ...]] = {
+    number: (Field(f"trip_{what}", "", 2, "uint16"),)
+    for number, what in ((707, "low_voltage"), (708, "high_voltage"), (709, "low_frequency"), (710, "high_frequency"))
+}
+"""Whether the device's own protection is enabled: 1, or 0. Read only: whoever commissioned the plant answers for it."""
+TRIPS_POLL_S = 60.0
+"""Between two reads of them: protection is switched by hand if at all, and four more requests a poll slow the rest."""
 FURTHER: dict[int, tuple[Field, ...]] = {
     802: (
         Field("state_of_charge", "%", 11, "uint16", 56),

@@ -17,7 +17,9 @@ from drivers.modbus.screen import Tell
 from drivers.modbus.sunspec_control import Control
 from drivers.modbus.sunspec_curve_writing import CurveWriter
 from drivers.modbus.sunspec_delegates import Delegate
+from drivers.modbus.sunspec_fields import Counter, value_of
 from drivers.modbus.sunspec_heartbeat import FROZEN_S, Heart, Pulse
+from drivers.modbus.sunspec_models import TRIPS_POLL_S
 from drivers.modbus.sunspec_reversion import Reversions
 from drivers.modbus.wire import Wire
 from gateway.model import Measurement, Nameplate, Quality, SetPoint, Setting
@@ -30,6 +32,8 @@ _DER = (
 )  # fmt: skip
 """Texts and registers of what a device of the second generation is asked for; the first has fewer and shorter ones."""
 _LIKELY = {"meter": _METER, "battery": (*_DER, ("SunSpec storage", 26))}
+_LIKELY_SLOW = (("SunSpec low-voltage trip", 3), ("SunSpec high-voltage trip", 3),
+                ("SunSpec low-frequency trip", 3), ("SunSpec high-frequency trip", 3))  # fmt: skip
 
 _log = logging.getLogger(__name__)
 
@@ -45,20 +49,34 @@ class SunSpecSide:
         self._reversions = Reversions(revert_s)
         self._controls = ControlWriter(revert_s, self._reversions)
         self._curves = CurveWriter(revert_s, self._reversions)
-        self._heart, self._pulse = Heart(peer), Pulse()
+        self._heart = Heart(peer)
+        self._pulses: dict[Block, Pulse] = {}
         self._found: sunspec.Found | None = None
         self._written: Mapping[str, tuple[Control | Delegate, Block]] = {}
         self._told: Nameplate | None = None
 
     @property
-    def blocks(self) -> tuple[Block, ...] | None:
-        """What is read of it; None as long as it was never asked."""
-        return None if self._found is None else self._found.blocks
+    def groups(self) -> list[tuple[float, tuple[Block, ...]]]:
+        """What is read of it, by the seconds between two reads; nothing as long as it was never asked."""
+        if self._found is None:
+            return []
+        return [(self._device.poll, self._found.blocks), (self._slow_s, self._found.slow)]
 
     @property
-    def likely(self) -> tuple[tuple[str, int], ...]:
-        """Requests, each with its registers, that a device of this role may need: those of the second generation."""
-        return _LIKELY.get(self._device.role, _DER)
+    def requests(self) -> list[tuple[str, int, float]]:
+        """
+        Each with its registers and the seconds between two: what is read of it, or, as long as it was never asked, what
+        a device of this role may need, of the second generation.
+        """
+        if self._found is not None:
+            return [(block.text, block.count, period_s) for period_s, blocks in self.groups for block in blocks]
+        role, poll_s = self._device.role, self._device.poll
+        likely = [(text, count, poll_s) for text, count in _LIKELY.get(role, _DER)]
+        return likely + [(text, count, self._slow_s) for text, count in _LIKELY_SLOW if role != "meter"]
+
+    @property
+    def _slow_s(self) -> float:
+        return max(self._device.poll, TRIPS_POLL_S)
 
     async def discover(self, wire: Wire, *, max_age: float) -> Nameplate:
         """
@@ -80,7 +98,7 @@ class SunSpecSide:
             found: sunspec.Found = done.value
         self._found, self._written = found, found.controls
         self._reversions.forget()
-        self._pulse.forget()
+        self._pulses = {block: Pulse() for block in found.watched}
         self._told = None
         return self.news() or self._configured
 
@@ -124,7 +142,7 @@ class SunSpecSide:
                 "%s: %s was out of force %.1f s after it was written, by nobody here; it is refreshed every %.1f s now",
                 self._peer, lapse.point, lapse.after_s, lapse.refresh_s,
             )  # fmt: skip
-        if not self._pulse.frozen:
+        if not any(pulse.frozen for pulse in self._pulses.values()):
             return measurements
         return [
             each._replace(quality=Quality.UNCERTAIN)
@@ -133,27 +151,28 @@ class SunSpecSide:
             for each in measurements
         ]
 
-    def heed(self, block: Block) -> None:
-        """After each read of a block: the one with the device's heartbeat says whether it still works."""
-        if self._found is None or block is not self._found.remote:
+    def heed(self, block: Block, data: bytes) -> None:
+        """After each read of a block: one with a heartbeat of the device says whether it still works."""
+        if self._found is None or block not in self._found.watched:
             return
-        if self._pulse.beat(self._found.authority.heartbeat, asyncio.get_running_loop().time()):
-            if self._pulse.frozen:
+        field, pulse = self._found.watched[block], self._pulses[block]
+        if pulse.beat(value_of(field, data), asyncio.get_running_loop().time()):
+            if pulse.frozen:
                 _log.warning(
-                    "%s: answers, but its heartbeat (DERHb) has not moved for %g s: frozen, its values are uncertain",
-                    self._peer, FROZEN_S,
+                    "%s: answers, but its heartbeat (%s) has not moved for %g s: frozen, its values are uncertain",
+                    self._peer, field.name, FROZEN_S,
                 )  # fmt: skip
             else:
-                _log.info("%s: its heartbeat moves again", self._peer)
+                _log.info("%s: its heartbeat (%s) moves again", self._peer, field.name)
 
     async def beat(self, wire: Wire, answers: Callable[[], bool]) -> None:
-        """Our heartbeat, while the device answers, until cancelled or the connection ends."""
+        """Our heartbeats, while the device answers, until cancelled or the connection ends."""
 
-        def address() -> int | None:
+        def counters() -> tuple[Counter, ...]:
             engaged = self._controls.engaged or self._curves.engaged
-            return self._found.heartbeat if self._found is not None and engaged and answers() else None
+            return self._found.heartbeats if self._found is not None and engaged and answers() else ()
 
-        await self._heart.run(wire, address)
+        await self._heart.run(wire, counters)
 
 
 async def _read_or_refused(wire: Wire, address: int, count: int) -> bytes | None:

@@ -73,9 +73,10 @@ class Unit:
         """What is read, how often and for how long: as configuration tells it, and the device once it was asked."""
         asked: list[Asked] = []
         if self._sunspec is not None:
-            known = self._sunspec.blocks
-            texts = self._sunspec.likely if known is None else [(each.text, each.count) for each in known]
-            asked += [Asked(text, self.device.poll, self._time_s("holding", 0, count)) for text, count in texts]
+            asked += [
+                Asked(text, period_s, self._time_s("holding", 0, count))
+                for text, count, period_s in self._sunspec.requests
+            ]
         for period_s, blocks in self._configured_blocks():
             asked += [
                 Asked(block.text, period_s, self._time_s(block.space, block.address, block.count)) for block in blocks
@@ -199,7 +200,7 @@ class Unit:
         nameplate = self.nameplate
         if self._sunspec is not None:
             nameplate = await self._sunspec.discover(wire, max_age=_max_age(self.device.poll))
-            groups.append((self.device.poll, self._sunspec.blocks or ()))
+            groups += self._sunspec.groups
             emit([nameplate])
         now = asyncio.get_running_loop().time()
         self._turns = [
@@ -249,7 +250,7 @@ class Unit:
             _log.info("%s: %s is readable now", self._peer, block.text)
         measurements = block.decode(data)
         if self._sunspec is not None:
-            self._sunspec.heed(block)
+            self._sunspec.heed(block, data)
         tell(measurements)
         return (block,)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import accumulate
 from typing import Any
 
 import pytest
 
 from drivers.base import Driver, WriteRefused
+from drivers.modbus import sunspec_heartbeat
 from gateway.model import Measurement, Quality, SetPoint
 from hil.faces.modbus import MemoryRegisters, ModbusFace
 from hil.faces.sunspec_der import DerRegisters, Panel, der_models
@@ -280,3 +282,72 @@ async def test_a_simulated_device_that_is_switched_to_local_takes_no_order() -> 
             await watch.until(lambda: watch.value("d.local_control") == 1)
             with pytest.raises(WriteRefused, match="local operation"):
                 await driver.write(order("active_power_limit", 1_000))
+
+
+BATTERY = {"SoC": 500, "SoC_SF": -1, "Hb": 7, "CtrlHb": 0xFFFD}
+
+
+class Bank(MemoryRegisters):
+    """A battery with models 1, 701, 702, 704 and 802, and its protection in 707 to 710."""
+
+    def __init__(self) -> None:
+        self.trips = [model(number, Ena=1) for number in (707, 708, 709, 710)]
+        front = (COMMON, READINGS, CAPACITY, model(704, **CONTROLS))
+        super().__init__(holding=chain(*front, model(802, **BATTERY), *self.trips))
+        self.at = 40002 + sum(map(len, front))
+
+    def beats(self) -> list[int]:
+        return [words[0] for _, _, address, words in self.writes if address == self.at + 19]
+
+
+async def test_a_battery_hears_our_heartbeat_every_second_while_an_order_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """CtrlHb of model 802 has one register: it begins again at 0 before it would say "not implemented"."""
+    monkeypatch.setattr(sunspec_heartbeat, "BEAT_S", 0.05)
+    bank = Bank()
+    async with ModbusFace({1: bank}) as face:
+        driver = sunspec(face, role="battery")
+        async with running(driver) as watch:
+            await known(watch, "active_power_limit")
+            assert bank.beats() == []
+            await driver.write(order("active_power_limit", 30_000.0))
+            await watch.until(lambda: len(bank.beats()) >= 4)
+            assert bank.beats()[:4] == [0xFFFE, 0, 1, 2]
+
+
+async def test_a_battery_whose_heartbeat_stands_is_told_and_its_values_are_uncertain(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sunspec_heartbeat, "FROZEN_S", 0.3)
+    bank = Bank()
+    charge = Measurement("d.state_of_charge", 50.0, Quality.UNCERTAIN)
+    async with ModbusFace({1: bank}) as face, running(sunspec(face, role="battery")) as watch:
+        await watch.until(lambda: watch.latest("d.state_of_charge") == charge)
+        assert sum("its heartbeat (Hb) has not moved" in record.message for record in caplog.records) == 1
+        bank.holding[bank.at + 18] += 1
+        await watch.until(lambda: watch.latest("d.state_of_charge") == charge._replace(quality=Quality.GOOD))
+
+
+async def test_a_dso_sees_that_protection_is_on_and_the_line_is_not_asked_for_it_with_every_poll() -> None:
+    asked: list[int] = []
+
+    class Counting(Bank):
+        def read(self, space: str, address: int, count: int) -> list[int]:
+            asked.append(address)
+            return super().read(space, address, count)
+
+    bank = Counting()
+    trips = list(accumulate(map(len, bank.trips[:-1]), initial=bank.at + len(model(802))))
+    async with ModbusFace({1: bank}) as face:
+        driver = sunspec(face, role="battery")
+        async with running(driver) as watch:
+            for name in ("low_voltage", "high_voltage", "low_frequency", "high_frequency"):
+                await watch.until(lambda name=name: watch.value(f"d.trip_{name}") == 1)
+            asked.clear()
+            await watch.until(lambda: len(asked) > 20)
+            assert not set(trips) & set(asked)
+            (plan,) = driver.plan()
+    assert [request for request in plan.requests if request.endswith("every 60 s")] == [
+        f"holding {at}-{at + 2} every 60 s" for at in trips
+    ]

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from drivers.modbus.sunspec import Found, MapError
 from drivers.modbus.sunspec_control import Control
+from drivers.modbus.sunspec_fields import value_of
+from drivers.modbus.sunspec_models import TRIPS_POLL_S
 from gateway.model import Measurement, Quality
 from tests.unit.drivers.sunspec_map import Map, chain, discover, model, read
 
@@ -174,9 +176,69 @@ def test_where_a_controller_s_heartbeat_goes_is_told() -> None:
     front = (COMMON, NEW)
     at = 40002 + sum(map(len, front))
 
-    assert discover(chain(*front, model(715, ControllerHb=0))).heartbeat == at + 5
-    assert discover(chain(*front, model(715))).heartbeat is None
-    assert discover(chain(*front)).heartbeat is None
+    assert discover(chain(*front, model(715, ControllerHb=0))).heartbeats == (("ControllerHb", at + 5, 2),)
+    assert discover(chain(*front, model(802, CtrlHb=0))).heartbeats == (("CtrlHb", at + 19, 1),)
+    both = discover(chain(*front, model(802, CtrlHb=0), model(715, ControllerHb=0))).heartbeats
+    assert {name for name, *_ in both} == {"ControllerHb", "CtrlHb"}
+    assert discover(chain(*front, model(715), model(802))).heartbeats == ()
+    assert discover(chain(*front)).heartbeats == ()
+
+
+@pytest.mark.parametrize(
+    ("models", "expected"),
+    [
+        pytest.param([model(715, DERHb=1)], ["DERHb"], id="715"),
+        pytest.param([model(802, Hb=1)], ["Hb"], id="802"),
+        pytest.param([model(715, DERHb=1), model(802, Hb=0, SoC=5, SoC_SF=0)], ["DERHb", "Hb"], id="both"),
+        pytest.param([model(715, LocRemCtl=0), model(802, SoC=5, SoC_SF=0)], [], id="not-implemented"),
+    ],
+)
+def test_each_heartbeat_of_the_device_is_read_even_where_its_model_says_nothing_else(
+    models: list[list[int]], expected: list[str]
+) -> None:
+    registers = chain(COMMON, NEW, *models)
+    found = discover(registers)
+
+    assert sorted(field.name for field in found.watched.values()) == expected
+    for block, field in found.watched.items():
+        assert block in found.blocks
+        data = read(registers, block.address, block.count)
+        assert data is not None
+        assert value_of(field, data) is not None
+
+
+TRIPS = {
+    707: "trip_low_voltage", 708: "trip_high_voltage", 709: "trip_low_frequency", 710: "trip_high_frequency",
+}  # fmt: skip
+
+
+def test_protection_is_read_slowly_and_with_an_age_that_fits() -> None:
+    registers = chain(COMMON, NEW, *(model(number, Ena=number % 2) for number in TRIPS))
+    found = discover(registers)
+    ages = {point.name: (point.max_age, point.writable) for point in found.nameplate.points}
+    measured = {}
+    for block in found.slow:
+        data = read(registers, block.address, block.count)
+        assert data is not None
+        measured |= {each.point.removeprefix("d."): each.value for each in block.decode(data)}
+
+    assert measured == {name: number % 2 for number, name in TRIPS.items()}
+    assert {ages[name] for name in TRIPS.values()} == {(2 * TRIPS_POLL_S, False)}
+    assert ages["active_power"] == (3.0, False)
+    assert not set(found.slow) & set(found.blocks)
+
+
+def test_protection_that_a_device_does_not_tell_is_no_point() -> None:
+    found = discover(chain(COMMON, NEW, model(707), model(708, Ena=1)))
+
+    assert [name for name in names(found) if name.startswith("trip")] == ["trip_high_voltage"]
+
+
+@pytest.mark.parametrize("poll_age", [3.0, 600.0])
+def test_a_device_polled_more_slowly_has_its_own_age_for_all(poll_age: float) -> None:
+    points = discover(chain(COMMON, NEW, model(707, Ena=1)), max_age=poll_age).nameplate.points
+
+    assert {each.name: each.max_age for each in points}["trip_low_voltage"] == max(poll_age, 2 * TRIPS_POLL_S)
 
 
 def test_a_device_that_refuses_to_be_read_as_a_whole_keeps_the_points_of_that_model() -> None:

@@ -76,8 +76,8 @@ PLACED: list[tuple[int, Field, str]] = [
     *((number, field, foreign(number, field.name)) for number, fields in READINGS.items() for field in fields),
     *((number, field, field.name) for table in _RATINGS for number, field in table.items()),
     (124, models.STORAGE_POWER, "WChaMax"),
-    (715, models.CONTROLLER_HEARTBEAT, "ControllerHb"),
-    (715, models.DEVICE_HEARTBEAT, "DERHb"),
+    *((number, field, field.name) for number, both in models.HEARTBEATS.items() for field in both),
+    *((number, field, "Ena") for number, fields in models.TRIPS.items() for field in fields),
     *(
         (160, field, f"module{n}.{theirs}")
         for n in (1, 3)
