@@ -29,6 +29,10 @@ SETTLING_S = 40.0
 """After any change of what is ordered: 3 s of dead time, 10 s to 90 %, read every 5 s, one device after another."""
 TOLERANCE_W = 0.03 * RATED_W
 """The load wanders by up to 1 kW in a device's dead time, and the gateway's own tolerance is 2 %."""
+BEGUN_S = 30
+"""From its turn until it is written: an interval of polls, and a register that has to be read and journaled first."""
+TOLD_S = 20
+"""A meter that says nothing is waited for 10 s after a start; then 2 s of deviation are told."""
 EXCUSED_SHARE = 0.01
 """Of the healthy seconds under a limit: a cloud's edge on a slow device may pass it for a few of them."""
 
@@ -51,6 +55,8 @@ class Checks:
         self._healthy_from = 0.0
         self._changed = 0.0
         self._standing: object = None
+        self._waiting: dict[tuple[str, int], float] = {}
+        self._untrue: dict[tuple[str, int], float] = {}
         self._under_limit = self._above_limit = 0
         self._worst = (0.0, 0.0, 0.0)
         site.on_write, site.on_tick, site.on_restart = self._written, self._ticked, self._restarted
@@ -137,7 +143,62 @@ class Checks:
             self.fail("within the device's band", f"{setpoint.point} = {value:g}, it can do {lo:g} to {hi:g}")
 
     def second(self) -> None:
-        """After every second: is the limit at the PCC kept?"""
+        """After every second: who is in force, is it said truly, and is the limit at the PCC kept?"""
+        self._one_each()
+        self._begun()
+        self._told_truly()
+        self._limit()
+
+    def _one_each(self) -> None:
+        """Of an issuer, one order a target and function is in force."""
+        places: set[tuple[str, ...]] = set()
+        for tracked in self._site.state.orders.open.values():
+            order, entry = tracked.entry.activation, tracked.entry
+            if order is None or not entry.engaged:
+                continue
+            place = (entry.uplink, order.issuer, order.target, BY_NAME[order.function].room)
+            if place in places:
+                self.fail("one in force", f"{entry.id} is one of two in force for {place}")
+            places.add(place)
+
+    def _begun(self) -> None:
+        """What has been accepted begins to act, while all is well and nothing at its target is to be off the grid."""
+        site = self._site
+        off = site.state.steering.off
+        waiting = {
+            key
+            for key, tracked in site.state.orders.open.items()
+            if tracked.entry.engaged
+            and tracked.entry.status is Status.ACCEPTED
+            and not (off and self._plan.orders[key].target in {"pcc", "plant", *off})
+        }
+        self._waiting = {key: self._waiting.get(key, site.mono) for key in waiting}
+        for (id_, revision), since in self._waiting.items():
+            if site.mono - max(since, self._healthy_from) == BEGUN_S:
+                order = self._plan.orders[id_, revision]
+                self.fail("it begins", f"{id_} ({order.function} at {order.target}) is not written after {BEGUN_S} s")
+
+    def _told_truly(self) -> None:
+        """No order stays effective while the power itself, not only its measurement, says otherwise."""
+        site = self._site
+        now = site.now.wall
+        untrue = set()
+        for key, tracked in site.state.orders.open.items():
+            order = tracked.entry.activation
+            if order is None or tracked.entry.status is not Status.EFFECTIVE or order.target != "pcc":
+                continue
+            value = _value_of(order, now)
+            if value is None or order.function not in {"limit_active_power", "set_active_power"}:
+                continue
+            off = site.pcc_w - value * (RATED_W / 100.0 if order.unit == "%" else 1.0)
+            if off > TOLERANCE_W or (off < -TOLERANCE_W and order.function == "set_active_power"):
+                untrue.add(key)
+        self._untrue = {key: self._untrue.get(key, site.mono) for key in untrue}
+        for (id_, _), since in self._untrue.items():
+            if site.mono - since == TOLD_S:
+                self.fail("effective is true", f"{id_} is called effective for {TOLD_S} s at {site.pcc_w:.0f} W")
+
+    def _limit(self) -> None:
         site = self._site
         now = site.now.wall
         in_force = {}
