@@ -63,8 +63,8 @@ class Loop:
     What one quantity's loop remembers, in W or var; a load is positive when it consumes.
 
     The load as last seen and the highest of late; the load counted on, whether it was last loosened, how long ago that
-    began and how long the next time has to wait, in s; the floor it was last counted for; the trim; what the devices
-    were asked for in sum and gave lately; what was measured of each of them, and by the meter.
+    began and how long the next time has to wait, in s; the trim; what the devices were asked for in sum and gave
+    lately; what was measured of each of them, and by the meter.
     """
 
     load: float | None = None
@@ -73,7 +73,6 @@ class Loop:
     loosening: bool = False
     loosened_s: float = math.inf
     wait_s: float = 0.0
-    floor: float | None = None
     trim: float = 0.0
     asked: float | None = None
     given: Track = ()
@@ -115,12 +114,15 @@ def observe(loop: Loop, meter: Sample | None, ders: Mapping[str, Sample] | None)
     )
 
 
-def required(loop: Loop, goal: float, *, closed: bool) -> float:
-    """What the devices must give in sum for *goal* at the meter; a load that was never known counts as none."""
+def required(loop: Loop, goal: float, *, closed: bool, floor: bool = False) -> float:
+    """
+    What the devices must give in sum for *goal* at the meter, a *floor* or a ceiling; a load that was never known
+    counts as none.
+    """
     if loop.load is None:
         return goal
     if not closed:
-        return goal + _worst(loop, goal)
+        return goal + (loop.highest if floor else min(loop.load, 0.0))
     return goal + (loop.load if loop.counted_on is None else loop.counted_on) + loop.trim
 
 
@@ -133,8 +135,7 @@ def correct(
 
     `most` 0 is for a limit, `least` 0 for a floor: the trim only takes away, or adds, and gives back no more than that.
     """
-    floor = loop.meter[-1].value + error if least is not None and loop.meter else None
-    loop = replace(_count(loop, dt, rated, tighter=(most is not None) - (least is not None)), floor=floor)
+    loop = _count(loop, dt, rated, tighter=(most is not None) - (least is not None))
     if loop.asked is None or loop.load is None or loop.counted_on is None:
         return loop
     play = PLAY_SHARE * rated
@@ -164,13 +165,6 @@ def _count(loop: Loop, dt: float, rated: float, tighter: int) -> Loop:
         return loop
     followed = loop.counted_on + change * (1 - math.exp(-dt / LOAD_FILTER_S))
     return replace(loop, counted_on=followed, loosening=True, loosened_s=loop.loosened_s if loop.loosening else 0.0)
-
-
-def _worst(loop: Loop, goal: float) -> float:
-    """The load to count on when it cannot be known; *goal* is a floor when it asks no more than the last one did."""
-    if loop.floor is not None and goal <= loop.floor:
-        return loop.highest
-    return min(loop.load or 0.0, 0.0)
 
 
 def _moved(given: Track) -> float:

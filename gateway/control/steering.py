@@ -169,17 +169,17 @@ def _close(
     closed = meter is not None
     if at_pcc.setpoint or at_pcc.ceiling or at_pcc.floor:
         goal = _goal(at_pcc, meter)
+        at_floor = at_pcc.floor is not None and goal == at_pcc.band.lo and not at_pcc.setpoint
         if meter is not None:
-            at_floor = at_pcc.floor is not None and goal == at_pcc.band.lo
-            least = 0.0 if at_floor and not at_pcc.setpoint else None
+            least = 0.0 if at_floor else None
             most = 0.0 if not at_floor and not at_pcc.setpoint else None
             loop = pcc.correct(loop, goal - meter, dt, plant.rated_power_w, least=least, most=most)
-        asked = pcc.required(loop, goal, closed=closed)
+        asked = pcc.required(loop, goal, closed=closed, floor=at_floor)
         loop = replace(loop, asked=asked)
         if at_pcc.ceiling:
             limits.append(pcc.required(loop, at_pcc.band.hi, closed=closed))
         if at_pcc.floor:
-            floors.append(pcc.required(loop, at_pcc.band.lo, closed=closed))
+            floors.append(pcc.required(loop, at_pcc.band.lo, closed=closed, floor=True))
         if at_pcc.setpoint and setpoint is None:
             setpoint = asked
     else:

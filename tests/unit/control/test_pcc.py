@@ -227,3 +227,18 @@ def test_a_battery_that_is_lost_above_an_import_floor_is_made_up_for_within_10_s
 
     assert lowest >= -40_000 - 1_200
     assert two.power_w == pytest.approx(max(15_000 - gives, 0.0), abs=1_200)
+
+
+def test_a_floor_that_is_tightened_while_the_meter_is_gone_still_counts_on_the_highest_load() -> None:
+    """40 kW from the grid at most, then 30 kW: with no load counted on, the battery would give nothing."""
+    battery = Device("bat1", 60_000.0, 0.0, role="battery", names=("active_power_setpoint",))
+    world = World(battery, load_w=55_000.0, rated_w=100_000.0)
+    world.run(5)
+    world.send(order(world, function="limit_import", value=40_000.0, unit="W"))
+    world.run(15)
+    world.meter_online = False
+    world.run(10)
+    world.send(order(world, "b", function="limit_import", value=30_000.0, unit="W"))
+    world.run(10)
+
+    assert battery.power_w >= 24_500
