@@ -116,12 +116,23 @@ class Lives:
             order = orders.get(entry.id)
             if tracked is None or entry.activation is None:
                 continue
-            if order is None:  # let go while something is lost
+            if order is None:  # let go, or its device is not known yet
+                if decision.fallbacks:
+                    self._let_go(tracked)
                 continue
             served = wishes.get((order.target, order.function.quantity), {})
             if order.setting is not None:
                 served = {point: wish for point, wish in served.items() if wish.cause == order.source}
             self._prove(tracked, entry.activation, order, decision, served, writes)
+
+    def _let_go(self, tracked: Tracked) -> None:
+        """While something is lost a fallback stands in; what an order no longer brings about is not its effect."""
+        watch = tracked.watch.look(False, self._now.mono)
+        self._register.note(replace(tracked, watch=watch))
+        if tracked.entry.status is Status.EFFECTIVE and watch.strayed(self._now.mono):
+            powers = powers_of(tracked.entry, self._view)
+            detail = "a fallback stands in for it"
+            self._register.say(tracked.entry, Status.DEVIATING, powers=powers, code="overridden", detail=detail)
 
     def _prove(
         self,

@@ -14,9 +14,10 @@ from gateway.control.arbitration import Order, Ruling, level_of, rule
 from gateway.control.capability import LIMIT, REACTIVE_SETPOINT, SETPOINT, Build, DerNow
 from gateway.control.cycle import Inputs, Outcome, tick
 from gateway.control.dispatch import Total, dispatch_active, dispatch_reactive, within_ratings
+from gateway.control.fallback import UPLINK
 from gateway.control.functions import ACTIVE, FUNCTIONS, LEVELS, REACTIVE
 from gateway.control.functions.statement import Statement
-from gateway.control.plant import Der
+from gateway.control.plant import Action, Der, Fallback
 from gateway.control.pq import PqCapability, d_shape
 from gateway.model import Band, Cancellation, Kind, Nameplate, Point, Setting, Status
 from tests.unit.control.world import Device, World, order
@@ -394,3 +395,19 @@ def test_a_floor_never_holds_back_a_source_that_takes_only_limits() -> None:
 
     assert pv.power_w == pytest.approx(50_000.0, rel=0.02)
     assert pv.registers[LIMIT] is None
+
+
+def test_an_order_that_a_fallback_has_let_go_is_no_longer_called_effective() -> None:
+    pv = Device("inv1", 60_000.0, 55_000.0)
+    world = World(pv, load_w=0.0, fallbacks={UPLINK: Fallback(10.0, Action("release"))})
+    world.heard = {"dso": world.mono + 1_000}
+    world.run(5)
+    world.send(order(world))
+    world.run(10)
+    world.heard = {"dso": world.mono}
+    world.run(15)
+    assert (world.said()[-1], world.code()) == (Status.DEVIATING, "overridden")
+    world.heard = {"dso": world.mono + 1_000}
+    world.run(10)
+
+    assert world.said()[-1] is Status.EFFECTIVE
