@@ -170,6 +170,8 @@ class Checks:
             for key, tracked in site.state.orders.open.items()
             if tracked.entry.engaged
             and tracked.entry.status is Status.ACCEPTED
+            # A device's own curve is written only while it decides.
+            and (self._plan.orders[key].function, self._plan.orders[key].target) != ("volt_var", "inv2")
             and not (off and self._plan.orders[key].target in {"pcc", "plant", *off})
         }
         self._waiting = {key: self._waiting.get(key, site.mono) for key in waiting}
