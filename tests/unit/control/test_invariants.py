@@ -357,7 +357,7 @@ def test_active_power_that_gives_way_to_reactive_power_is_written_for_the_order_
     world = World(pv, load_w=0.0, how={"inv1": Der("inv1", "pv", 60_000.0, pq=PqCapability(60_000.0, 60_000.0))})
     world.run(5)
     world.send(order(world, "q", target="inv1", function="set_reactive_power", value=26_400.0, unit="var"))
-    causes = {}
+    causes: dict[str, str] = {}
     for _ in range(50):
         world.step()
         assert world.outcome is not None
