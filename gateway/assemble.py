@@ -185,6 +185,7 @@ def mirror_message(mirror: Mirror) -> catalogue.Mirror:
             catalogue.MirroredQuantity(
                 target=one.target,
                 quantity=one.quantity,
+                function=one.function,
                 value=one.value,
                 unit=one.unit,
                 source=one.source,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -78,31 +78,48 @@ def mirror_of(decision: Decision, view: View) -> Mirror:
     ders = view.ders
     quantities = []
     for (target, quantity), ruling in decision.rulings.items():
-        if not ruling.orders or (order := ruling.deciding) is None:
-            continue
-        wanted, limited = order.statement, None
-        if quantity != CONNECTION and order.setting is None:
-            wish = wanted.lo if order.is_setpoint else wanted.hi if wanted.hi is not None else wanted.lo
-            limited = _limiting(ruling, order) if wish is not None and ruling.value != wish else None
-        quantities.append(
-            InForce(
-                target=target,
-                quantity=quantity,
-                function=order.function.name,
-                value=order.requested if order.setting is not None else ruling.value,
-                unit=UNITS[quantity],
-                source=order.source,
-                kind=order.kind.value,
-                priority=order.priority,
-                expires=order.expires,
-                limited_by=limited,
-                execution="device" if order.setting is not None else "local",
-                by=level_of(order.function),
+        for order, value, wish in _edges(ruling) if ruling.orders else ():
+            limited = quantity != CONNECTION and wish is not None and value != wish
+            quantities.append(
+                InForce(
+                    target=target,
+                    quantity=quantity,
+                    function=order.function.name,
+                    value=value,
+                    unit=UNITS[quantity],
+                    source=order.source,
+                    kind=order.kind.value,
+                    priority=order.priority,
+                    expires=order.expires,
+                    limited_by=_limiting(ruling, order) if limited else None,
+                    execution="device" if order.setting is not None else "local",
+                    by=level_of(order.function),
+                )
             )
-        )
     active = _sum([der.reachable for der in ders.values() if der.online and der.can(ACTIVE)])
     reactive = _sum([der.reactive for der in ders.values() if der.online and der.can(REACTIVE)])
     return Mirror(tuple(quantities), _headroom(ders), active, reactive, _reserve(decision, view))
+
+
+def _edges(ruling: Ruling) -> Iterator[tuple[Order, float | None, float | None]]:
+    """
+    The orders in force at one place, each with the value in force and the one it says: the set-point, else a ceiling
+    and a floor; and what devices do by themselves besides. One that says nothing stands where no other does.
+    """
+    if ruling.handed is not None:
+        yield ruling.handed, ruling.handed.requested, None
+    elif ruling.setpoint is not None:
+        yield ruling.setpoint, ruling.band.lo, ruling.setpoint.statement.lo
+    elif ruling.ceiling is not None or ruling.floor is not None:
+        if ruling.ceiling is not None:
+            yield ruling.ceiling, ruling.band.hi, ruling.ceiling.statement.hi
+        if ruling.floor is not None:
+            yield ruling.floor, ruling.band.lo, ruling.floor.statement.lo
+    elif ruling.orders[0].setting is None:
+        yield ruling.orders[0], None, None
+    for order in ruling.orders:
+        if order.setting is not None and order.function.is_limit:
+            yield order, order.requested, None
 
 
 def _limiting(ruling: Ruling, order: Order) -> str:

@@ -114,6 +114,7 @@ class MirroredQuantity(msgspec.Struct, frozen=True, kw_only=True):
 
     target: str
     quantity: str
+    function: str | None = None
     value: float | None
     unit: str
     source: str

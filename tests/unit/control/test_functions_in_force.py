@@ -543,3 +543,25 @@ def test_the_headroom_of_a_source_is_what_it_was_held_back_from(world: World, pv
     world.run(10)
 
     assert world.outcome.mirror.headroom.p_up == pytest.approx(35_000, abs=600)
+
+
+def test_the_mirror_shows_both_edges_and_what_devices_do_by_themselves(storage: Device) -> None:
+    storage.names = (*storage.names, "frequency_droop")
+    storage.registers["frequency_droop"] = None
+    world = World(storage, load_w=0.0, rated_w=50_000.0)
+    world.run(5)
+    droop = Droop(deadband_hz=0.2, droop=0.05)
+    world.send(order(world, function="limit_import", value=20_000.0, unit="W"))
+    world.send(order(world, "e", function="limit_export", value=10_000.0, unit="W"))
+    world.send(order(world, "l", target="bat1", value=5_000.0, unit="W"))
+    world.send(order(world, "f", target="bat1", function="frequency_droop", value=None, unit="", droop=droop))
+    world.run(10)
+
+    assert world.outcome is not None
+    shown = {(one.source, one.function, one.value, one.execution) for one in world.outcome.mirror.quantities}
+    assert shown == {
+        ("a", "limit_import", -20_000.0, "local"),
+        ("e", "limit_export", 10_000.0, "local"),
+        ("l", "limit_active_power", 5_000.0, "local"),
+        ("f", "frequency_droop", None, "device"),
+    }

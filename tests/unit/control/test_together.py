@@ -67,8 +67,8 @@ def test_a_step_of_a_schedule_is_no_deviation(storage: Device) -> None:
     assert world.said()[-1] is Status.DEVIATING
 
 
-def test_the_mirror_tells_the_value_of_the_order_that_it_names(storage: Device) -> None:
-    """Both directions limited: what is told is one of them, with its own value, and nothing limits it."""
+def test_the_mirror_tells_of_each_order_its_own_value(storage: Device) -> None:
+    """Both directions limited: both are in force, and neither limits the other."""
     world = World(storage, load_w=10_000.0, rated_w=60_000.0)
     world.run(5)
     world.send(order(world, "out", function="limit_export", value=20_000.0, unit="W"))
@@ -76,8 +76,8 @@ def test_the_mirror_tells_the_value_of_the_order_that_it_names(storage: Device) 
     world.run(5)
 
     assert world.outcome is not None
-    (told,) = world.outcome.mirror.quantities
-    assert (told.source, told.value, told.limited_by) == ("out", 20_000.0, None)
+    told = [(one.source, one.value, one.limited_by) for one in world.outcome.mirror.quantities]
+    assert told == [("out", 20_000.0, None), ("in", -25_000.0, None)]
 
 
 def test_an_order_for_a_device_that_a_fallback_took_off_the_grid_is_overridden(storage: Device) -> None:

@@ -85,7 +85,8 @@ MIRROR = Mirror(
     quantities=(
         MirroredQuantity(
             target="pcc",
-            quantity="active_power_limit",
+            quantity="active_power",
+            function="limit_active_power",
             value=60000.0,
             unit="W",
             source=ID,
@@ -96,13 +97,14 @@ MIRROR = Mirror(
         MirroredQuantity(
             target="inv1",
             quantity="reactive_power",
+            function="volt_var",
             value=None,
             unit="var",
             source="dso-2026-11-22-0043",
             kind="dso",
             priority=10,
             execution="device",
-            by="volt_var",
+            by="set-points",
         ),
     ),
     headroom=Headroom(p_up=280.0, p_down=59720.0),
