@@ -19,6 +19,7 @@ from drivers.modbus.plan import Block
 from drivers.modbus.sunspec_control import Authority, Control
 from drivers.modbus.sunspec_delegates import NAMES, Delegate, delegates
 from drivers.modbus.sunspec_fields import Counter, Field, reader, size_of, text_of, value_of
+from drivers.modbus.sunspec_pieces import whole, widest
 from drivers.modbus.sunspec_walk import BASES, Ask, MapError, MapMovedError, Model, walk
 from gateway.model import Measurement, Nameplate, Point, Quality
 
@@ -40,7 +41,8 @@ class Found:
     A device as its own map describes it; `controls` by full point id, with the block that reads them back.
 
     `slow` are the blocks to read every `TRIPS_POLL_S` only. `heartbeats` are what a controller counts up every second,
-    `watched` the blocks with what the device itself counts up.
+    `watched` the blocks with what the device itself counts up. `models` are those that are read, `left_out` says which
+    are not, and why.
     """
 
     nameplate: Nameplate
@@ -50,6 +52,8 @@ class Found:
     slow: tuple[Block, ...]
     heartbeats: tuple[Counter, ...]
     watched: Mapping[Block, Field]
+    models: tuple[Model, ...]
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,14 @@ class _Part:
         return max(ends)
 
 
-def discover(device: str, *, meter: bool, max_age: float, without: Container[str] = ()) -> Steps:
+def discover(
+    device: str,
+    *,
+    meter: bool,
+    max_age: float,
+    without: Container[str] = (),
+    longest: int = MAX_READ_REGISTERS,
+) -> Steps:
     """
     Find the map, walk it, and read what a device says of itself.
 
@@ -88,19 +99,32 @@ def discover(device: str, *, meter: bool, max_age: float, without: Container[str
 
         without: Names of points that come from elsewhere.
 
+        longest: Registers that the device gives in one answer; a model with a longer value is left out.
+
     Raises:
         MapError: From the generator; what was found instead of a map.
+        MapMovedError: From the generator; a model moved while it was read.
     """
-    chain = yield from walk()
+    listed = yield from walk(longest)
+    chain = [model for model in listed if widest(model) <= longest]
+    left_out = tuple(_left_out(model, longest) for model in listed if model not in chain)
     first = {model.id: model for model in reversed(chain)}
     readings = _readings(chain, meter=meter)
     if not _STANDING_ALONE & readings.keys():
-        listed = ", ".join(str(model.id) for model in chain)
-        raise MapError(f"no model with readings (101-103, 111-113, 201-204, 211-214, 701, 713, 802, 124) in: {listed}")
+        numbers = ", ".join(str(model.id) for model in listed)
+        raise MapError(
+            "; ".join(
+                (
+                    f"no model with readings (101-103, 111-113, 201-204, 211-214, 701, 713, 802, 124) in: {numbers}",
+                    *left_out,
+                )
+            )
+        )
     content: dict[int, bytes] = {}
     for number in dict.fromkeys((*_DESCRIBING, *readings, *WRITTEN)):
         if number in first:
-            content[number] = (yield first[number].address, min(first[number].registers, MAX_READ_REGISTERS)) or b""
+            count = min(first[number].registers, MAX_READ_REGISTERS)
+            content[number] = (yield from whole(first[number], 0, count, longest)) or b""
 
     ratings = setpoints.Ratings.read(content)
     authority = Authority()
@@ -133,6 +157,15 @@ def discover(device: str, *, meter: bool, max_age: float, without: Container[str
         tuple(block for number, block in numbered.items() if number in models.TRIPS),
         tuple(_heartbeats(first, content)),
         {numbered[number]: each.device for number, each in models.HEARTBEATS.items() if _counts(number, content)},
+        tuple(part.model for part in parts),
+        left_out,
+    )
+
+
+def _left_out(model: Model, longest: int) -> str:
+    return (
+        f"SunSpec model {model.id} at {model.address} is left out: it has values of {widest(model)} registers, and the "
+        f"device gives {longest} an answer (quirks.max_registers), which would tear them apart"
     )
 
 
@@ -230,20 +263,15 @@ def _points(device: str, part: _Part, max_age: float) -> list[Point]:
 
 
 def _block(device: str, part: _Part, authority: Authority) -> Block:
-    """A model in one request from its ID register on, so that every answer shows that it is still the same model."""
+    """A model from its ID register on, so that every answer shows that it is still the same model."""
     model, fields, written, count = part.model, part.fields, part.written, part.registers
     ids = tuple(f"{device}.{field.name}" for field in fields)
-    header = struct.pack(">HH", model.id, model.length)
     read = reader(fields)
     unpack = struct.Struct(f">{count}H").unpack
     says_who = model.id == _REMOTE
 
     def decode(data: bytes) -> list[Measurement]:
-        if not data.startswith(header):
-            raise MapMovedError(
-                f"SunSpec model {model.id} (length {model.length}) is no longer at {model.address}: "
-                f"found ID and length {data[:4].hex(' ')}"
-            )
+        model.check(data)
         measurements = [
             Measurement(point, None, Quality.INVALID) if value is None else Measurement(point, value)
             for point, value in zip(ids, read(data), strict=True)

@@ -15,7 +15,7 @@ from drivers.modbus.sunspec_curves import SHAPES, Setting, Shape, Steps
 from drivers.modbus.sunspec_fields import scale_factor
 from drivers.modbus.sunspec_per_unit import Reference
 from drivers.modbus.sunspec_setpoints import Ratings
-from drivers.modbus.sunspec_tables import FrequencyTable, VoltageTable
+from drivers.modbus.sunspec_tables import TABLES, FrequencyTable, VoltageTable
 from gateway.characteristic import FREQUENCY_DROOP, VOLT_VAR, VOLT_WATT, WATT_VAR, Characteristic
 from gateway.model import Measurement
 
@@ -24,7 +24,6 @@ NAMES = {
     126: VOLT_VAR, 132: VOLT_WATT, 134: FREQUENCY_DROOP,
 }  # fmt: skip
 """By model, in the order of their rank."""
-_TABLES = (126, 132, 134)
 NOMINAL_HZ = 50.0
 """Of a device of the first generation that does not tell its own."""
 _NONE = 0xFFFF
@@ -87,7 +86,7 @@ def delegates(number: int, device: str, data: bytes, ratings: Ratings, authority
         shape = SHAPES[number]
         at = min(shape.registers(words), len(words))
         return [Adopted(point=f"{device}.{NAMES[number]}", shape=shape, form=form, registers=at, authority=authority)]
-    if number in _TABLES and (table := _table(number, ratings)) is not None and _selects(table, words):
+    if number in TABLES and (table := _table(number, ratings)) is not None and _selects(table, words):
         at, point = min(arrays.registers(table.size, words), len(words)), f"{device}.{NAMES[number]}"
         return [Array(point=point, model=number, table=table, registers=at, authority=authority)]
     return []

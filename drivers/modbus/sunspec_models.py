@@ -202,9 +202,13 @@ class Group(NamedTuple):
     size: int
     fields: Callable[[int], tuple[Field, ...]]
 
+    def room(self, registers: int) -> int:
+        """How many so many registers of the model begin to hold."""
+        return -(min(0, self.first - registers) // self.size)
+
     def members(self, data: bytes) -> int:
         """How many there are, by the count where there is one and never more than `data` begins to hold."""
-        room = -(min(0, self.first - len(data) // 2) // self.size)
+        room = self.room(len(data) // 2)
         told = struct.unpack_from(">H", data, 2 * self.number)[0] if len(data) > 2 * self.number + 1 else 0
         return min(told, room)  # 0xFFFF is no count: the room decides
 
@@ -237,6 +241,11 @@ RATED_ENERGY = {
     120: Field("WHRtg", "Wh", 19, "uint16", 20),
 }
 """A rating by the model that gives it; the first that does counts."""
+
+RATINGS = (
+    MAX_POWER, RATED_POWER, MAX_REACTIVE_POWER, RATED_REACTIVE_POWER, MAX_ABSORBED, RATED_ABSORBED, MAX_CHARGE_POWER,
+    RATED_CHARGE_POWER, APPARENT_POWER, RATED_APPARENT_POWER, NOMINAL_FREQUENCY, RATED_ENERGY,
+)  # fmt: skip
 
 STORAGE_POWER = Field("WChaMax", "W", 2, "uint16", 18)
 """Of model 124: what 100 % of its rates is."""

@@ -13,6 +13,25 @@ from drivers.modbus.sunspec_fields import Field, scale_factor, value_of
 
 REGISTERS = {704: 67, 123: 26, 124: 26}
 """The models with set-points, in the order of their rank, and their registers with ID and length."""
+FIELDS = {
+    704: (
+        *(Field(name, "s", at, "uint32") for name, at in (
+            ("PFWInjRvrtTms", 4), ("PFWInjRvrtRem", 6), ("WMaxLimPctRvrtTms", 18), ("WMaxLimPctRvrtRem", 20),
+            ("WSetRvrtTms", 31), ("WSetRvrtRem", 33), ("VarSetRvrtTms", 45), ("VarSetRvrtRem", 47),
+        )),
+        Field("WMaxLimPct", "%", 15, "uint16", 54), Field("WSet", "W", 24, "int32", 55),
+        Field("WSetPct", "%", 28, "int16", 56), Field("VarSet", "var", 38, "int32", 57),
+        Field("VarSetPct", "%", 42, "int16", 58), Field("PFWInj.PF", "", 59, "uint16", 53),
+    ),
+    123: (
+        Field("WMaxLimPct", "%", 5, "uint16", 23), Field("VArWMaxPct", "%", 15, "int16", 25),
+        Field("VArMaxPct", "%", 16, "int16", 25),
+    ),
+    124: (
+        models.STORAGE_POWER, Field("OutWRte", "%", 12, "int16", 25), Field("InWRte", "%", 13, "int16", 25),
+    ),
+}  # fmt: skip
+"""What is read of them for a set-point, beside registers that stand for themselves."""
 _NONE = 0xFFFF
 _WATTS, _VARS, _PERCENT_OF_W_MAX, _PERCENT_OF_VAR_MAX = 1, 4, 0, 1  # WSetMod and VarSetMod of model 704
 

@@ -6,11 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import ceil
 
 from drivers.base import WriteRefused
 from drivers.modbus import pdu, sunspec
 from drivers.modbus.config import ModbusDevice
 from drivers.modbus.control_writing import ControlWriter
+from drivers.modbus.link import Link
 from drivers.modbus.pdu import NoAnswerError, RefusalError
 from drivers.modbus.plan import Block
 from drivers.modbus.screen import Tell
@@ -20,7 +22,10 @@ from drivers.modbus.sunspec_delegates import Delegate
 from drivers.modbus.sunspec_fields import Counter, value_of
 from drivers.modbus.sunspec_heartbeat import FROZEN_S, Heart, Pulse
 from drivers.modbus.sunspec_models import TRIPS_POLL_S
+from drivers.modbus.sunspec_pieces import pieces
 from drivers.modbus.sunspec_reversion import Reversions
+from drivers.modbus.sunspec_walk import Model, runs_of
+from drivers.modbus.sunspec_wire import PieceWire, Turns
 from drivers.modbus.wire import Wire
 from gateway.model import Measurement, Nameplate, Quality, SetPoint, Setting
 
@@ -51,6 +56,9 @@ class SunSpecSide:
         self._curves = CurveWriter(revert_s, self._reversions)
         self._heart = Heart(peer)
         self._pulses: dict[Block, Pulse] = {}
+        self._turns = Turns()
+        self._models: dict[int, Model] = {}
+        self._left_out: tuple[str, ...] = ()
         self._found: sunspec.Found | None = None
         self._written: Mapping[str, tuple[Control | Delegate, Block]] = {}
         self._told: Nameplate | None = None
@@ -62,17 +70,28 @@ class SunSpecSide:
             return []
         return [(self._device.poll, self._found.blocks), (self._slow_s, self._found.slow)]
 
+    def wire(self, link: Link) -> Wire:
+        """For all requests but heartbeats, which come between those of a turn and change nothing in it."""
+        device = self._device
+        return PieceWire(link, device.unit, device.timeout, device.quirks.max_registers, self._turns)
+
     @property
     def requests(self) -> list[tuple[str, int, float]]:
         """
         Each with its registers and the seconds between two: what is read of it, or, as long as it was never asked, what
         a device of this role may need, of the second generation.
         """
+        longest, role = self._device.quirks.max_registers, self._device.role
         if self._found is not None:
-            return [(block.text, block.count, period_s) for period_s, blocks in self.groups for block in blocks]
-        role, poll_s = self._device.role, self._device.poll
-        likely = [(text, count, poll_s) for text, count in _LIKELY.get(role, _DER)]
-        return likely + [(text, count, self._slow_s) for text, count in _LIKELY_SLOW if role != "meter"]
+            return [
+                (replace(block, address=at, count=registers).text, registers, period_s)
+                for period_s, blocks in self.groups
+                for block in blocks
+                for at, registers in pieces(self._models[block.address], 0, block.count, longest)
+            ]
+        likely = [(text, count, self._device.poll) for text, count in _LIKELY.get(role, _DER)]
+        likely += [(text, count, self._slow_s) for text, count in _LIKELY_SLOW if role != "meter"]
+        return [(text, part, period_s) for text, count, period_s in likely for part in _parts(count, longest)]
 
     @property
     def _slow_s(self) -> float:
@@ -89,6 +108,7 @@ class SunSpecSide:
             meter=self._device.role == "meter",
             max_age=max_age,
             without={point.name for point in self._device.points},
+            longest=self._device.quirks.max_registers,
         )
         try:
             address, count = next(steps)
@@ -97,6 +117,11 @@ class SunSpecSide:
         except StopIteration as done:
             found: sunspec.Found = done.value
         self._found, self._written = found, found.controls
+        self._models = {model.address: model for model in found.models}
+        self._turns.models = found.models
+        for text in found.left_out if found.left_out != self._left_out else ():
+            _log.error("%s: %s", self._peer, text)
+        self._left_out = found.left_out
         self._reversions.forget()
         self._pulses = {block: Pulse() for block in found.watched}
         self._told = None
@@ -173,6 +198,13 @@ class SunSpecSide:
             return self._found.heartbeats if self._found is not None and engaged and answers() else ()
 
         await self._heart.run(wire, counters)
+
+
+def _parts(count: int, longest: int) -> tuple[int, ...]:
+    """At least as many requests as it turns out to be: a cut may come before the longest piece, and a header after."""
+    if count <= longest:
+        return (count,)
+    return (longest,) * (2 * ceil(count / longest)) + tuple(size for _, size in runs_of(0, 2, longest))
 
 
 async def _read_or_refused(wire: Wire, address: int, count: int) -> bytes | None:

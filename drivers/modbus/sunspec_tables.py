@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from drivers.modbus.sunspec_arrays import RAMP_SF, ROOM, X_SF, Y_SF
 from drivers.modbus.sunspec_cells import Cell, CurveError, Entry, cell_in, encoded, number_in
@@ -16,12 +17,30 @@ _RESPONSE_DIGITS = 3
 _PERCENT_A_MINUTE = 6000.0  # are 1 p.u. a second
 
 
+class Places(NamedTuple):
+    """Registers of a curve, and where its points may stand."""
+
+    size: int
+    points: tuple[tuple[Setting, Setting], ...]
+
+
+def _points(first: int, count: int) -> Iterator[tuple[Setting, Setting]]:
+    for at in range(first, first + 2 * count, 2):
+        yield Setting(at, "uint16", X_SF), Setting(at + 1, "int16", Y_SF)
+
+
+_VOLTAGE = Places(54, tuple(_points(2, _ROOM_MAX)))
+_FREQUENCY = Places(58, tuple(_points(1, _ROOM_MAX)))
+TABLES = {126: _VOLTAGE, 132: _VOLTAGE, 134: _FREQUENCY}
+"""The models with such curves."""
+
+
 @dataclass(frozen=True, slots=True)
 class VoltageTable:
     """A curve over the voltage, model 126 or 132."""
 
     reference: Reference
-    size: int = 54
+    size: int = _VOLTAGE.size
     read_only: int = 53
 
     def read(self, curve: Sequence[int], words: Sequence[int]) -> Curve | None:
@@ -54,7 +73,7 @@ class FrequencyTable:
     """
 
     nominal_hz: float
-    size: int = 58
+    size: int = _FREQUENCY.size
     read_only: int = 57
 
     def read(self, curve: Sequence[int], words: Sequence[int]) -> Droop | None:
@@ -124,11 +143,6 @@ class FrequencyTable:
 
 _VOLTAGE_RESPONSE = Setting(50, "uint16")
 _FREQUENCY_RESPONSE, _RECOVERY, _SNAPSHOT = Setting(49, "uint16"), Setting(52, "uint16", RAMP_SF), Setting(53, "uint16")
-
-
-def _points(first: int, count: int) -> Iterator[tuple[Setting, Setting]]:
-    for at in range(first, first + 2 * count, 2):
-        yield Setting(at, "uint16", X_SF), Setting(at + 1, "int16", Y_SF)
 
 
 def _room(words: Sequence[int]) -> int:

@@ -6,6 +6,8 @@ import struct
 from collections.abc import Generator
 from dataclasses import dataclass
 
+from drivers.modbus.pdu import MAX_READ_REGISTERS
+
 BASES = (40000, 0, 50000)
 _MARK = b"SunS"
 _END = b"\xff\xff"
@@ -38,27 +40,59 @@ class Model:
         """With ID and length."""
         return self.length + 2
 
+    def check(self, data: bytes) -> None:
+        """
+        Raises:
+            MapMovedError: `data`, read from the model's address on, does not begin with its ID and length.
+        """
+        if not data.startswith(struct.pack(">HH", self.id, self.length)):
+            raise MapMovedError(
+                f"SunSpec model {self.id} (length {self.length}) is no longer at {self.address}: "
+                f"found ID and length {data[:4].hex(' ')}"
+            )
 
-def walk() -> Generator[Ask, bytes | None, tuple[Model, ...]]:
+
+def runs_of(address: int, count: int, longest: int) -> tuple[Ask, ...]:
     """
-    Yields what to read; is sent the bytes, or None when the device refuses the address.
+    Registers in requests of at most `longest`.
+
+    >>> runs_of(40000, 5, 2)
+    ((40000, 2), (40002, 2), (40004, 1))
+    """
+    stop = address + count
+    return tuple((at, min(longest, stop - at)) for at in range(address, stop, longest))
+
+
+def walk(longest: int = MAX_READ_REGISTERS) -> Generator[Ask, bytes | None, tuple[Model, ...]]:
+    """
+    Yields what to read, at most `longest` registers; is sent the bytes, or None when the device refuses the address.
 
     Raises:
         MapError: From the generator; what was found instead of a map.
     """
     found: list[str] = []
     for base in BASES:
-        mark = yield base, 2
+        mark = yield from _read(base, 2, longest)
         if mark == _MARK:
-            return (yield from _chain(base + 2))
+            return (yield from _chain(base + 2, longest))
         found.append(f"{base}: {'refused' if mark is None else mark.hex(' ')}")
     raise MapError(f"no SunSpec map: expected 'SunS' (53 75 6e 53), found {'; '.join(found)}")
 
 
-def _chain(address: int) -> Generator[Ask, bytes | None, tuple[Model, ...]]:
+def _read(address: int, count: int, longest: int) -> Generator[Ask, bytes | None, bytes | None]:
+    data = b""
+    for ask in runs_of(address, count, longest):
+        answer = yield ask
+        if answer is None:
+            return None
+        data += answer
+    return data
+
+
+def _chain(address: int, longest: int) -> Generator[Ask, bytes | None, tuple[Model, ...]]:
     chain: list[Model] = []
     while True:
-        head = yield address, 2
+        head = yield from _read(address, 2, longest)
         if head is None:  # the end of some maps has an ID and no length
             head = yield address, 1
         if head is not None and head.startswith(_END):

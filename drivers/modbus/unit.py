@@ -96,7 +96,8 @@ class Unit:
         lost: ConnectionLost | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
-                beating = self._sunspec.beat(self._wire(link), lambda: self._known and not self.down)
+                plain = Wire(link, self.device.unit, self.device.timeout)
+                beating = self._sunspec.beat(plain, lambda: self._known and not self.down)
                 heart = tasks.create_task(beating, name=f"heartbeat {self.device.id}")
                 try:
                     await self._read_on(link, emit, phase, all_down)
@@ -156,7 +157,7 @@ class Unit:
             raise WriteRefused(f"{setpoint.point}: {error}") from error
 
     def _wire(self, link: Link) -> Wire:
-        return Wire(link, self.device.unit, self.device.timeout)
+        return Wire(link, self.device.unit, self.device.timeout) if self._sunspec is None else self._sunspec.wire(link)
 
     def _screened(self, emit: Emit) -> Tell:
         def tell(measurements: Sequence[Measurement]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from drivers.base import Driver, WriteRefused
 from drivers.modbus import sunspec_heartbeat
 from gateway.model import Measurement, Quality, SetPoint
-from hil.faces.modbus import MemoryRegisters, ModbusFace
+from hil.faces.modbus import MemoryRegisters, ModbusFace, ModbusFault
 from hil.faces.sunspec_der import DerRegisters, Panel, der_models
 from hil.plant.battery import Battery
 from hil.plant.grid import ConnectionPoint
@@ -351,3 +351,66 @@ async def test_a_dso_sees_that_protection_is_on_and_the_line_is_not_asked_for_it
     assert [request for request in plan.requests if request.endswith("every 60 s")] == [
         f"holding {at}-{at + 2} every 60 s" for at in trips
     ]
+
+
+class Terse(Device):
+    """Gives so many registers an answer, and refuses to give more."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+        self.longest = 0
+
+    def read(self, space: str, address: int, count: int) -> list[int]:
+        self.longest = max(self.longest, count)
+        if count > self.most:
+            raise ModbusFault(3)
+        return super().read(space, address, count)
+
+
+@pytest.mark.parametrize("most", [4, 10, 60])
+async def test_a_device_that_gives_few_registers_an_answer_is_read_and_obeys(most: int) -> None:
+    """From its discovery on, no request is longer; the plan tells each of them, and guesses no fewer before."""
+    device = Terse(most)
+    async with ModbusFace({1: device}) as face:
+        driver = peers.driver(face.port, profile="sunspec", role="pv", revert_s=60, quirks={"max_registers": most})
+        (guess,) = driver.plan()
+        async with running(driver) as watch:
+            await known(watch, "active_power_limit")
+            await watch.until(lambda: watch.value("d.active_power") == 50_000)
+            assert await driver.write(order("active_power_limit", 60_000)) == pytest.approx(60_000)
+            await watch.until(lambda: watch.value("d.active_power_limit") == pytest.approx(60_000))
+            assert await driver.write(order("active_power_limit", None)) is None
+            await watch.until(lambda: watch.latest("d.active_power_limit") == limit_of(None))
+        (plan,) = driver.plan()
+
+    assert device.longest <= most
+    spans = [text.split()[1].split("-") for text in plan.requests]
+    assert all(int(span[-1]) - int(span[0]) < most for span in spans)
+    assert len(plan.requests) > 3
+    assert plan.requests_per_s <= guess.requests_per_s
+
+
+def limit_of(value: float | None) -> Measurement:
+    return Measurement("d.active_power_limit", value)
+
+
+async def test_a_model_that_few_registers_would_tear_apart_is_told_once_and_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Short(Bank):
+        def read(self, space: str, address: int, count: int) -> list[int]:
+            if count > 2:
+                raise ModbusFault(3)
+            return super().read(space, address, count)
+
+    async with ModbusFace({1: Short()}) as face:
+        driver = peers.driver(face.port, profile="sunspec", role="battery", quirks={"max_registers": 2})
+        for _ in range(2):
+            async with running(driver) as watch:
+                await watch.until(lambda: watch.value("d.state_of_charge") == 50)
+                assert "d.active_power" not in {point.id for point in watch.nameplates["d"].points}
+                await face.drop()
+                await watch.lost()
+    (told,) = [record.message for record in caplog.records if "left out" in record.message]
+    assert "SunSpec model 701 at 40070 is left out: it has values of 4 registers" in told

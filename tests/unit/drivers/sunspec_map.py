@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +73,16 @@ def read(registers: Map, address: int, count: int) -> bytes | None:
 
 
 def discover(registers: Map, **options: Any) -> sunspec.Found:
-    steps = sunspec.discover("d", **({"meter": False, "max_age": 3.0} | options))
+    found: sunspec.Found = run(sunspec.discover("d", **({"meter": False, "max_age": 3.0} | options)), registers)
+    return found
+
+
+def run(steps: Generator[tuple[int, int], bytes | None, Any], registers: Map, most: int = 125) -> Any:
+    """What the steps return, over a device that gives at most so many registers an answer."""
     try:
         asked = next(steps)
         while True:
+            assert asked[1] <= most
             asked = steps.send(read(registers, *asked))
     except StopIteration as done:
-        found: sunspec.Found = done.value
-        return found
+        return done.value
