@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from drivers.modbus.pdu import Space
+from drivers.modbus.pdu import RefusalError, Space
 from drivers.modbus.sunspec_pieces import whole
-from drivers.modbus.sunspec_walk import Ask, Model
+from drivers.modbus.sunspec_walk import Model
 from drivers.modbus.wire import Wire
+
+_BUSY = 6
 
 
 @dataclass(slots=True)
 class Turns:
-    """Of one unit: the models that are read in pieces, and how often an order was written between the pieces."""
+    """Of one unit: the models that are read in pieces, and by address how often an order was written to each."""
 
     models: Sequence[Model] = ()
-    writes: int = 0
+    writes: Counter[int] = field(default_factory=Counter)
+
+    def at(self, address: int) -> Model | None:
+        return next((model for model in self.models if 0 <= address - model.address < model.registers), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,31 +30,30 @@ class PieceWire(Wire):
     """As Wire, with at most `longest` registers a request."""
 
     longest: int
-    turns: Turns = field(default_factory=Turns)
+    turns: Turns
 
     async def read(self, space: Space, address: int, count: int, *, first: bool = False) -> bytes:
         """
         Raises:
+            RefusalError: Also, as of a busy device, where an order came between the pieces: half of what was read is
+                from before it, and whoever wrote it reads the model back and tells what stands.
             MapMovedError: The model was no longer there at the end of the turn.
         """
-        inside = (model for model in self.turns.models if 0 <= address - model.address < model.registers)
-        if count <= self.longest or (model := next(inside, None)) is None:
+        if count <= self.longest or (model := self.turns.at(address)) is None:
             return await Wire.read(self, space, address, count, first=first)
-        while True:
-            writes = self.turns.writes
-            data = await self._run(whole(model, address - model.address, count, self.longest), space, first=first)
-            if writes == self.turns.writes:  # else half of it is from before an order, and half from after
-                return data
-
-    async def _run(self, steps: Generator[Ask, bytes | None, bytes | None], space: Space, *, first: bool) -> bytes:
+        writes = self.turns.writes[model.address]
+        steps = whole(model, address - model.address, count, self.longest)
         try:
-            at, count = next(steps)
+            at, registers = next(steps)
             while True:
-                at, count = steps.send(await Wire.read(self, space, at, count, first=first))
+                at, registers = steps.send(await Wire.read(self, space, at, registers, first=first))
         except StopIteration as done:
             data: bytes = done.value
-            return data
+        if writes != self.turns.writes[model.address]:
+            raise RefusalError(_BUSY)
+        return data
 
     async def write(self, space: Space, address: int, words: Sequence[int], function: int | None = None) -> None:
-        self.turns.writes += 1
+        if (model := self.turns.at(address)) is not None:
+            self.turns.writes[model.address] += 1
         await Wire.write(self, space, address, words, function)

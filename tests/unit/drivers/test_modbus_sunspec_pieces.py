@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from drivers.modbus import sunspec, sunspec_setpoints
 from drivers.modbus.link import Link
-from drivers.modbus.pdu import Request
+from drivers.modbus.pdu import REFUSALS, RefusalError, Request
 from drivers.modbus.sunspec import MapError, MapMovedError
 from drivers.modbus.sunspec_pieces import pieces, whole, widest
 from drivers.modbus.sunspec_walk import Model
@@ -44,6 +44,7 @@ MODELS = [
     model(802, SoC=500, SoC_SF=-1, Hb=7, ChaSt=3),
 ]
 WHOLE = chain(*MODELS)
+CONTROLS = model(123, WMaxLimPct=100, WMaxLimPct_SF=0, WMaxLim_Ena=0)
 
 
 def place(number: int, registers: int, address: int = 40_100) -> Model:
@@ -204,17 +205,25 @@ class Line:
         return data
 
 
-async def test_an_order_between_two_pieces_begins_the_turn_again() -> None:
-    """Else a reading would hold what stood before it, and what stands after it."""
-    registers = chain(COMMON, MODELS[1])
-    home = place(103, 52, 40_002 + len(COMMON))
+@pytest.mark.parametrize(
+    ("written", "read_whole"), [(2, False), (-1, True), (52, True)], ids=["same", "before", "after"]
+)
+async def test_an_order_to_a_model_between_two_of_its_pieces_ends_the_turn_without_values(
+    written: int, read_whole: bool
+) -> None:
+    """Half of them would be from before the order; one to another model changes nothing in this one."""
+    registers = chain(COMMON, MODELS[1], CONTROLS)
+    homes = [place(1, 68, 40_002), place(103, 52, 40_070), place(123, 26, 40_122)]
     line = Line(registers)
     fake: Link = line  # type: ignore[assignment]  # has the parts of a Link that a Wire uses
-    wire = PieceWire(fake, 1, 1.0, 10, Turns([home]))
-    line.meanwhile = lambda: wire.write("holding", home.address + 2, (77,))
-    data = await wire.read("holding", home.address, 52)
+    wire = PieceWire(fake, 1, 1.0, 10, Turns(homes))
+    line.meanwhile = lambda: wire.write("holding", 40_070 + written, (77,))
+    try:
+        data = await wire.read("holding", 40_070, 52)
+    except RefusalError as error:
+        assert error.code not in REFUSALS  # the device is asked again at its next turn
+        data = None
 
-    assert data == read(registers, home.address, 52)
-    assert struct.unpack_from(">H", data, 4) == (77,)
-    assert line.asked.count(line.asked[0]) == 2
+    assert data == (read(registers, 40_070, 52) if read_whole else None)
     assert max(count for _, count in line.asked) <= 10
+    assert await wire.read("holding", 40_070, 52) == read(registers, 40_070, 52)
