@@ -296,6 +296,7 @@ class Entry:
 
     `n` counts the acknowledgements of the id, over all its revisions. `activation` is None for a payload that was
     refused before it could be read. `engaged`: it has taken part in control; `was_effective`: at least once.
+    `withdrawn` is the revision of the cancellation that ended it: what comes late below it is stale.
     """
 
     id: str
@@ -310,6 +311,7 @@ class Entry:
     correlation: bytes | None = None
     engaged: bool = False
     was_effective: bool = False
+    withdrawn: int = 0
     last: Ack | None = None
 
 

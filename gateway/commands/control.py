@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
@@ -14,21 +12,13 @@ import drivers
 from gateway import clock
 from gateway.assemble import plant_of
 from gateway.commands import control_page as page
+from gateway.commands import local
 from gateway.commands.common import load_or_exit, site_argument
+from gateway.commands.local import Document, NotRunning
 from gateway.config import Site
 from gateway.control.capability import Known, View, ders_now
 from gateway.control.explain import abilities_of, rules_of
 from gateway.image import Image
-
-TIMEOUT_S = 5.0
-ANSWER_BYTES_MAX = 16_000_000
-"""A site of some thousand set-points; what answers with more is not ours."""
-
-Document = dict[str, Any]
-
-
-class NotRunning(Exception):
-    """No gateway of this site answers; the text says what does."""
 
 
 @click.group()
@@ -80,26 +70,4 @@ def ask(site: Site) -> Document:
     Raises:
         NotRunning: There is none that could be asked.
     """
-    address = site.local.http
-    if address is None:
-        raise NotRunning("local.http is not set in the site file, so its gateway answers nowhere")
-    connection = HTTPConnection(address, timeout=TIMEOUT_S)
-    try:
-        connection.request("GET", "/api/v1/control", headers={"Connection": "close"})
-        answer = connection.getresponse()
-        body = answer.read(ANSWER_BYTES_MAX)
-    except ConnectionRefusedError:
-        raise NotRunning(f"no gateway runs: nothing listens at {address}") from None
-    except (OSError, HTTPException) as error:
-        raise NotRunning(f"no gateway answers at {address}: {error or type(error).__name__}") from None
-    finally:
-        connection.close()
-    try:
-        told = json.loads(body)
-    except ValueError:
-        told = None
-    if answer.status != 200 or not isinstance(told, dict) or "places" not in told:
-        raise NotRunning(f"what answers at {address} tells nothing of its control (HTTP {answer.status})")
-    if told["site"] != site.site.id:
-        raise NotRunning(f"at {address} the gateway of another site answers: {told['site']}, not {site.site.id}")
-    return told
+    return local.ask(site.local.http, "control", site=site.site.id, key="places")

@@ -5,21 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any, NoReturn
 
 import click
 
 from gateway.commands.common import load_or_exit, table
+from gateway.commands.local import Document, NotRunning, ask
 
 DEFAULT_ADDRESS = "127.0.0.1:8080"
 NOT_RUNNING = 3
-TIMEOUT_S = 5.0
-STATE_BYTES_MAX = 16_000_000
-"""A site of some thousand set-points; what answers with more is not ours."""
-
-State = dict[str, Any]
 
 
 @click.command()
@@ -35,47 +29,20 @@ def command(site_file: Path | None, as_json: bool) -> None:
     Example:
       dergate status site.yaml
     """
-    address, site_id = DEFAULT_ADDRESS, None
+    address: str | None = DEFAULT_ADDRESS
+    site_id = None
     if site_file is not None:
         site = load_or_exit(site_file)
-        if site.local.http is None:
-            not_running(f"{site_file}: local.http is not set, so its gateway answers nowhere")
         address, site_id = site.local.http, site.site.id
-    state = ask(address)
-    if site_id not in {None, state["site"]}:
-        not_running(f"at {address} the gateway of another site answers: {state['site']}, not {site_id}")
+    try:
+        state = ask(address, "state", site=site_id, key="uptime_s")
+    except NotRunning as reason:
+        click.echo(f"dergate status: {reason}", err=True)
+        sys.exit(NOT_RUNNING)
     click.echo(json.dumps(state, indent=2) if as_json else table(rows(state)))
 
 
-def not_running(reason: str) -> NoReturn:
-    """Exit 3 with one line."""
-    click.echo(f"dergate status: {reason}", err=True)
-    sys.exit(NOT_RUNNING)
-
-
-def ask(address: str) -> State:
-    """The state that a gateway gives at `host:port`; or one line on stderr, and exit 3."""
-    connection = HTTPConnection(address, timeout=TIMEOUT_S)
-    try:
-        connection.request("GET", "/api/v1/state", headers={"Connection": "close"})
-        answer = connection.getresponse()
-        body = answer.read(STATE_BYTES_MAX)
-    except ConnectionRefusedError:
-        not_running(f"no gateway runs: nothing listens at {address}")
-    except (OSError, HTTPException) as error:
-        not_running(f"no gateway answers at {address}: {error or type(error).__name__}")
-    finally:
-        connection.close()
-    try:
-        state = json.loads(body)
-    except ValueError:
-        state = None
-    if answer.status != 200 or not isinstance(state, dict) or "uptime_s" not in state:
-        not_running(f"what answers at {address} is no gateway (HTTP {answer.status})")
-    return state
-
-
-def rows(state: State) -> Iterator[tuple[str, str]]:
+def rows(state: Document) -> Iterator[tuple[str, str]]:
     """The state on one page; `-` is what is not known."""
     name = f" ({state['name']})" if state["name"] else ""
     yield "site", f"{state['site']}{name}"

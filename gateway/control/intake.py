@@ -53,10 +53,11 @@ class Intake:
             response_topic=received.response_topic,
             correlation=received.correlation,
         )
-        latest = self._register.latest(activation.id)
+        latest, earlier = self._register.latest(activation.id), self._register.of(activation.id)
         entry = self._register.say(entry, Status.RECEIVED)
-        if latest is not None and activation.revision < latest.entry.revision:
-            detail = f"found {activation.revision}, revision {latest.entry.revision} is known already"
+        known_already = max((max(one.entry.revision, one.entry.withdrawn) for one in earlier), default=0)
+        if activation.revision < known_already:
+            detail = f"found {activation.revision}, revision {known_already} is known already"
             self._register.say(entry, Status.REJECTED, code="stale_revision", detail=detail)
             return
         if latest is not None and latest.entry.uplink != received.uplink:
@@ -121,6 +122,7 @@ class Intake:
                     tracked.entry,
                     response_topic=received.response_topic or tracked.entry.response_topic,
                     correlation=received.correlation or tracked.entry.correlation,
+                    withdrawn=cancellation.revision,
                 )
                 self._register.say(routed, Status.CANCELLED, powers=powers_of(routed, self._view))
 

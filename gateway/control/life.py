@@ -13,7 +13,7 @@ from gateway.control.functions import BY_NAME, CONNECTION
 from gateway.control.functions.base import ACTIVE
 from gateway.control.plant import PLANT_TARGETS
 from gateway.control.proof import GRACE_S, Watch, follows, obeys, powers_of
-from gateway.control.reasons import why_deviating, why_not_written
+from gateway.control.reasons import why_deviating, why_not_written, why_overruled
 from gateway.control.register import Register, Tracked
 from gateway.control.steering import Decision
 from gateway.control.writes import Wish, Writes
@@ -36,24 +36,27 @@ class Lives:
             if entry.activation is None:
                 continue
             if entry.activation.end is not None and wall >= entry.activation.end:
-                self._end(entry)
+                self._end(tracked)
             elif self._unanswered(tracked):
-                code, detail = why_not_written(entry.activation, self._view.plant, self._view.snapshot)
+                code, detail = self._why_not_written(tracked, entry.activation)
                 self._register.say(entry, Status.FAILED, powers=powers_of(entry, self._view), code=code, detail=detail)
 
-    def _end(self, entry: Entry) -> None:
+    def _why_not_written(self, tracked: Tracked, activation: Activation) -> tuple[str, str]:
+        return tracked.why or why_not_written(activation, self._view.plant, self._view.snapshot)
+
+    def _end(self, tracked: Tracked) -> None:
+        entry = tracked.entry
         powers = powers_of(entry, self._view)
         if entry.was_effective:
             self._register.say(entry, Status.COMPLETED, powers=powers)
         elif not entry.engaged:
             self._register.say(entry, Status.EXPIRED, powers=powers, detail="its end passed before it could begin")
         elif entry.status is Status.ACCEPTED and entry.activation is not None:
-            code, detail = why_not_written(entry.activation, self._view.plant, self._view.snapshot)
+            code, detail = self._why_not_written(tracked, entry.activation)
             self._register.say(entry, Status.FAILED, powers=powers, code=code, detail=detail)
         else:
-            self._register.say(
-                entry, Status.FAILED, powers=powers, code="resource_short", detail="its end came before its effect"
-            )
+            code, detail = tracked.why or ("resource_short", "its end came before its effect")
+            self._register.say(entry, Status.FAILED, powers=powers, code=code, detail=detail)
 
     def _unanswered(self, tracked: Tracked) -> bool:
         activation = tracked.entry.activation
@@ -149,13 +152,17 @@ class Lives:
         ok = obeys(order, activation, self._view)
         if entry.status is Status.ACCEPTED:
             if not self._written(order, wishes, engaged, ok=ok):
+                self._register.note(replace(tracked, why=why_overruled(activation, order, decision, self._view.plant)))
                 return
             entry = self._register.say(entry, Status.STARTED, powers=powers)
         if ok is None and tracked.watch == Watch() and now - engaged < GRACE_S:
             return
         behind = ok is False and follows(order, activation, self._view)
         watch = Watch() if behind else tracked.watch.look(ok, now)
-        self._register.note(replace(tracked, entry=entry, watch=watch))
+        why = None
+        if ok is False and entry.status is not Status.EFFECTIVE:
+            why = why_deviating(activation, order, decision, powers, wishes, writes, self._view)
+        self._register.note(replace(tracked, entry=entry, watch=watch, why=why))
         if entry.status is not Status.EFFECTIVE and watch.settled(now, activation.settle):
             self._register.say(entry, Status.EFFECTIVE, powers=powers)
         elif entry.status is Status.EFFECTIVE and watch.strayed(now):

@@ -49,17 +49,31 @@ def why_deviating(
     reached = f"{powers.measured:g} {powers.unit} is reached"
     if away:
         return "device_offline", f"{', '.join(away)} does not answer; {reached}"
-    if (switch := _off(activation, order, decision, plant)) is not None:
-        return "overridden", f"{switch.source} ({switch.kind}) has taken devices off the grid; {reached}"
+    off = _off(activation, order, decision, plant)
+    if off is not None:
+        return "overridden", f"{_switched_off(off)}; {reached}"
     errors = [named(id_, error) for id_ in wishes if (error := failed(id_, snapshot))]
     if errors:
         return "write_failed", "; ".join(errors)
     foreign = sorted(set(writes.foreign) & set(wishes))
     if foreign:
         return "overridden", f"another value than ours was found in {', '.join(foreign)}; {reached}"
-    if (winner := _winner(order, decision.rulings[order.target, order.function.quantity])) is not None:
+    winner = _winner(order, decision.rulings[order.target, order.function.quantity])
+    if winner is not None:
         return "overridden", f"{winner.source} ({winner.kind}) decides; {reached}"
     return "resource_short", reached
+
+
+def why_overruled(activation: Activation, order: Order, decision: Decision, plant: Plant) -> tuple[str, str] | None:
+    """Code and detail of an order that is not even written, because another one decides; None: none does."""
+    if (off := _off(activation, order, decision, plant)) is not None:
+        return "overridden", _switched_off(off)
+    winner = _winner(order, decision.rulings[order.target, order.function.quantity])
+    return None if winner is None else ("overridden", f"{winner.source} ({winner.kind}) decides")
+
+
+def _switched_off(off: Order) -> str:
+    return f"{off.source} ({off.kind}) has taken devices off the grid"
 
 
 def _off(activation: Activation, order: Order, decision: Decision, plant: Plant) -> Order | None:

@@ -15,12 +15,16 @@ ENDED_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Tracked:
-    """One revision of an order in memory; it takes part once the journal has reached `serial`."""
+    """
+    One revision of an order in memory; it takes part once the journal has reached `serial`. `why` is the code and the
+    detail of what keeps it from its effect, as last seen.
+    """
 
     entry: Entry
     serial: int
     engaged_mono: float | None = None
     watch: Watch = field(default_factory=Watch)
+    why: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

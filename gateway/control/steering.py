@@ -123,7 +123,10 @@ def kept(held: Mapping[str, Held], decision: Decision, ders: Mapping[str, DerNow
         device, _, name = point.partition(".")
         if device in ders and ders[device].online:
             continue
-        places = ((target, QUANTITY_OF.get(name, "")) for target in (*PLANT_TARGETS, device))
+        quantity = QUANTITY_OF.get(name, "")
+        # Active power may have been cut for the sake of reactive power.
+        acting = (ACTIVE, REACTIVE) if quantity == ACTIVE else (quantity,)
+        places = [(target, one) for target in (*PLANT_TARGETS, device) for one in acting]
         if any(place in decision.rulings and decision.rulings[place].orders for place in places):
             staying.add(point)
     return frozenset(staying)

@@ -39,7 +39,20 @@ from gateway.uplink.messages import json as messages
 ENDPOINTS = (
     "tcp://host[:port], rtu:///dev/ttyUSB0?baudrate=9600&parity=N, rtu-over-tcp://host[:port] or tls://host[:port]"
 )
-COMMANDS = ["demo", "run", "check", "schema", "scan", "read", "buffer", "activations", "dso", "status"]
+COMMANDS = [
+    "demo",
+    "run",
+    "check",
+    "schema",
+    "scan",
+    "read",
+    "buffer",
+    "activations",
+    "dso",
+    "status",
+    "control",
+    "commission",
+]
 SITE = """\
 site: {id: park, rated_power: 100kW}
 state_dir: state

@@ -171,8 +171,8 @@ def test_it_is_told_when_the_running_gateway_has_other_rules_than_the_file(tmp_p
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        pytest.param(http(b"<html>"), "tells nothing of its control (HTTP 200)", id="a-web-page"),
-        pytest.param(http(b'{"error": "x"}', "404 Not Found"), "of its control (HTTP 404)", id="no-such-path"),
+        pytest.param(http(b"<html>"), "is no gateway (HTTP 200)", id="a-web-page"),
+        pytest.param(http(b'{"error": "x"}', "404 Not Found"), "is no gateway (HTTP 404)", id="no-such-path"),
         pytest.param(b"220 mail ready\r\n", "no gateway answers at", id="another-protocol"),
         pytest.param(
             http(b'{"site": "other", "places": []}'), "another site answers: other, not park", id="another-site"

@@ -150,7 +150,7 @@ def test_a_site_without_a_local_api_cannot_be_asked(tmp_path: Path) -> None:
 def test_without_a_site_file_the_usual_address_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def ask(address: str) -> Any:
+    def ask(address: str, document: str, **_: object) -> Any:
         asked.append(address)
         return state_of(view())
 

@@ -7,6 +7,7 @@ import pytest
 from gateway.characteristic import Droop
 from gateway.control.fallback import UPLINK
 from gateway.control.plant import Action, Der, Fallback
+from gateway.control.pq import PqCapability
 from gateway.model import Cancellation, Reserve, Schedule, Status
 from tests.unit.control.world import Device, World, order
 
@@ -132,3 +133,50 @@ def test_a_device_that_refuses_a_curve_is_not_asked_again_and_again() -> None:
 
     assert pv.registers["frequency_droop"] is not None
     assert world.said()[-1] is Status.EFFECTIVE
+
+
+def test_an_order_that_another_one_never_lets_begin_says_so_in_the_end(storage: Device) -> None:
+    world = World(storage, load_w=0.0, rated_w=30_000.0)
+    world.run(5)
+    world.send(order(world, "off", issuer="tso", target="plant", function="disconnect", value=None, unit=""))
+    world.run(5)
+    end = world.now.wall + 10
+    world.send(order(world, target="bat1", function="set_active_power", value=5_000.0, unit="W", end=end))
+    world.run(15)
+
+    assert world.said()[-1] is Status.FAILED
+    assert world.code() == "overridden"
+
+
+def test_what_comes_late_below_the_revision_of_a_cancellation_is_stale(storage: Device) -> None:
+    world = World(storage, load_w=0.0, rated_w=30_000.0)
+    world.run(5)
+    world.send(order(world, target="bat1", function="set_active_power", value=5_000.0, unit="W"))
+    world.run(5)
+    world.send(Cancellation("a", 9))
+    world.run(2)
+    world.send(order(world, revision=2, target="bat1", function="set_active_power", value=9_000.0, unit="W"))
+    world.run(5)
+
+    assert world.code() == "stale_revision"
+    assert storage.registers["active_power_setpoint"] is None
+    world.restart()
+    world.run(1)
+    world.send(order(world, revision=3, target="bat1", function="set_active_power", value=9_000.0, unit="W"))
+    world.run(5)
+    assert world.code() == "stale_revision"
+
+
+def test_a_limit_for_the_sake_of_reactive_power_stays_while_its_device_cannot_be_judged() -> None:
+    pv = Device("inv1", 60_000.0, 60_000.0)
+    pq = PqCapability(rated_w=60_000.0, rated_va=60_000.0)
+    world = World(pv, load_w=0.0, how={"inv1": Der("inv1", "pv", 60_000.0, pq=pq)})
+    world.run(5)
+    world.send(order(world, target="inv1", function="set_reactive_power", value=26_400.0, unit="var"))
+    world.run(15)
+    limit = pv.registers["active_power_limit"]
+    assert limit is not None
+    pv.silent = True
+    world.run(10)
+
+    assert pv.registers["active_power_limit"] == limit
