@@ -1,5 +1,5 @@
 """
-A PV inverter or a battery of the plant as a DER of the IEEE 1547 generation: models 701 to 706, 711 to 713 and 715.
+A PV inverter or a battery of the plant as a DER of the IEEE 1547 generation: models 701 to 713 and 715.
 
 As in model 704, a set-point acts once it is enabled, and each write of its enable starts its reversion time; after it
 the set-point is disabled. Set-points are in % for the limit, in W and in var.
@@ -16,7 +16,7 @@ from hil.faces.modbus import ModbusFault
 from hil.faces.sunspec import Model, SunSpecRegisters, Value, Writable
 from hil.faces.sunspec_curves import CurveBank
 from hil.faces.sunspec_devices import IDLE_W, At, battery_state, common_model, constant, inverter_state
-from hil.faces.sunspec_layout import scale_factor
+from hil.faces.sunspec_layout import TRIP_POINTS, scale_factor
 from hil.plant.battery import Battery
 from hil.plant.inverter import Inverter
 from hil.plant.setting import Setting
@@ -28,6 +28,7 @@ _HEARTBEAT_END = 2**32 - 1
 _THREE_PHASE = 2
 _WATTS, _VARS, _ACTIVE_FIRST = 1, 4, 0
 _STOP = 0
+_TRIPS = (707, 708, 709, 710)
 
 
 @dataclass(slots=True)
@@ -35,7 +36,7 @@ class Panel:
     """
     The operating panel of a device: while `local` is set, it refuses every write; `frozen` stops its own heartbeat.
 
-    `revert_max_s` is the longest reversion time it keeps, whatever is written.
+    `revert_max_s` is the longest reversion time it keeps, whatever is written; `protected`: its trips are enabled.
     """
 
     local: bool = False
@@ -43,6 +44,7 @@ class Panel:
     frozen: bool = False
     revert_max_s: float = _TIMER_MAX_S
     heartbeat: int = 0
+    protected: bool = True
 
 
 class DerRegisters(SunSpecRegisters):
@@ -74,7 +76,7 @@ def der_models(
     banks: Sequence[CurveBank] = (),
 ) -> list[Model]:
     """
-    Models 1, 701 to 704 and 715 of a PV inverter or a battery, 713 of a battery, and the curves of `banks`.
+    Models 1, 701 to 704, 707 to 710 and 715 of a PV inverter or a battery, 713 of a battery, the curves of `banks`.
 
     `now` in s counts the device's heartbeat.
     """
@@ -86,6 +88,7 @@ def der_models(
         _enter_service(converter.disconnect),
         _controls(device, panel),
         *(bank.model() for bank in banks),
+        *(_trip(number, panel) for number in _TRIPS),
     ]
     if isinstance(device, Battery):
         models.append(_storage(device))
@@ -209,6 +212,19 @@ def _switches(name: str, settings: Sequence[Setting], panel: Panel) -> dict[str,
         f"{name}EnaRvrt": Writable(lambda _off: None, 0, 0),  # the plant lets go of a set-point, and of nothing else
         f"{name}RvrtTms": Writable(reversion, 0, _TIMER_MAX_S),
     }
+
+
+def _trip(number: int, panel: Panel) -> Model:
+    """Low or high voltage, low or high frequency: enabled or not, and without a curve to tell."""
+    values: dict[str, Callable[[], Value]] = {
+        "Ena": lambda: int(panel.protected),
+        "AdptCrvReq": constant(0),
+        "AdptCrvRslt": constant(1),
+        "NPt": constant(TRIP_POINTS),
+        "NCrvSet": constant(1),
+        "Crv1.ReadOnly": constant(1),
+    }
+    return Model(number, values)
 
 
 def _storage(battery: Battery) -> Model:

@@ -69,6 +69,8 @@ def _model(text: str) -> tuple[Point, ...]:
 
 CURVES, CURVE_POINTS = 3, 8
 """How many curves a device stores, and for how many points each has room."""
+TRIP_POINTS = 5
+"""For how many points each curve of a protection has room."""
 
 
 def _curve_model(head: str, curve: str, *, group: str = "Crv", point: str = "") -> tuple[Point, ...]:
@@ -76,6 +78,17 @@ def _curve_model(head: str, curve: str, *, group: str = "Crv", point: str = "") 
     for number in range(1, CURVES + 1):
         words += [f"{group}{number}.{word}" for word in curve.split()]
         words += [f"{group}{number}.Pt{at}.{word}" for at in range(1, CURVE_POINTS + 1) for word in point.split()]
+    return _model(" ".join(words))
+
+
+def _trip_model(scale: str, point: str) -> tuple[Point, ...]:
+    """With one set of curves, each with room for `TRIP_POINTS`."""
+    words = f"Ena:enum16 AdptCrvReq:uint16 AdptCrvRslt:enum16 NPt:uint16 NCrvSet:uint16 {scale} Tms_SF:sunssf".split()
+    words.append("Crv1.ReadOnly:enum16")
+    for curve in ("MustTrip", "MayTrip", "MomCess"):
+        words.append(f"Crv1.{curve}.ActPt:uint16")
+        for at in range(1, TRIP_POINTS + 1):
+            words += [f"Crv1.{curve}.Pt{at}.{point}", f"Crv1.{curve}.Pt{at}.Tms:uint32:Tms_SF"]
     return _model(" ".join(words))
 
 
@@ -192,6 +205,10 @@ MODELS: dict[int, tuple[Point, ...]] = {
         "ActPt:uint16 DeptRef:enum16 RspTms:uint32:RspTms_SF ReadOnly:enum16",
         point="V:uint16:V_SF W:int16:DeptRef_SF",
     ),
+    707: _trip_model("V_SF:sunssf", "V:uint16:V_SF"),
+    708: _trip_model("V_SF:sunssf", "V:uint16:V_SF"),
+    709: _trip_model("Hz_SF:sunssf", "Hz:uint32:Hz_SF"),
+    710: _trip_model("Hz_SF:sunssf", "Hz:uint32:Hz_SF"),
     711: _curve_model(
         """Ena:enum16 AdptCtlReq:uint16 AdptCtlRslt:enum16 NCtl:uint16 RvrtTms:uint32 RvrtRem:uint32 RvrtCtl:uint16
         Db_SF:sunssf K_SF:sunssf RspTms_SF:sunssf""",

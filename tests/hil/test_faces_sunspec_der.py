@@ -14,13 +14,13 @@ from sunspec2.modbus.client import SunSpecModbusClientDeviceTCP
 from hil.faces.modbus import ModbusFace, ModbusFault
 from hil.faces.sunspec_curves import droop_bank, volt_var_bank, volt_watt_bank, watt_var_bank
 from hil.faces.sunspec_der import DerRegisters, Panel, der_models
-from hil.faces.sunspec_layout import CURVE_POINTS, CURVES, MODELS
+from hil.faces.sunspec_layout import CURVE_POINTS, CURVES, MODELS, TRIP_POINTS
 from hil.plant.battery import Battery
 from hil.plant.grid import ConnectionPoint
 from hil.plant.inverter import Inverter
 
 AT = ConnectionPoint(active_power_w=0.0, reactive_power_var=0.0, voltage_v=403.2, frequency_hz=50.02)
-MODELS_OF_INVERTER = (1, 701, 702, 703, 704, 705, 706, 711, 712, 715)
+MODELS_OF_INVERTER = (1, 701, 702, 703, 704, 705, 706, 711, 712, 707, 708, 709, 710, 715)
 
 
 class Der:
@@ -61,14 +61,17 @@ class Der:
 
 
 COUNTS = {"NCrv": CURVES, "NCtl": CURVES, "NPt": CURVE_POINTS}
+TRIPS = (707, 708, 709, 710)
 
 
-def published(group: dict[str, Any], prefix: str = "") -> list[tuple[str, str, int, str | None]]:
+def published(
+    group: dict[str, Any], prefix: str = "", counts: dict[str, int] = COUNTS
+) -> list[tuple[str, str, int, str | None]]:
     points = [(prefix + each["name"], each["type"], each["size"], each.get("sf")) for each in group.get("points", ())]
     for inner in group.get("groups", ()):
-        times = range(1, COUNTS[inner["count"]] + 1) if "count" in inner else ("",)
+        times = range(1, counts[inner["count"]] + 1) if "count" in inner else ("",)
         for each in times:
-            points += published(inner, f"{prefix}{inner['name']}{each}.")
+            points += published(inner, f"{prefix}{inner['name']}{each}.", counts)
     return points
 
 
@@ -77,6 +80,23 @@ def test_the_layout_is_the_one_that_the_sunspec_alliance_publishes(model: int) -
     ours = [(point.name, point.type, point.size, point.scale) for point in MODELS[model]]
 
     assert ours == published(get_model_def(model)["group"])[2:]
+
+
+@pytest.mark.parametrize("model", TRIPS)
+def test_the_layout_of_protection_is_the_published_one_with_one_set_of_curves(model: int) -> None:
+    ours = [(point.name, point.type, point.size, point.scale) for point in MODELS[model]]
+
+    assert ours == published(get_model_def(model)["group"], counts={"NCrvSet": 1, "NPt": TRIP_POINTS})[2:]
+
+
+@pytest.mark.parametrize("model", TRIPS)
+def test_protection_is_shown_as_the_panel_has_it_and_cannot_be_written(model: int) -> None:
+    der = Der(Inverter())
+    assert der.shown(model)["Ena"] == 1
+    der.panel.protected = False
+    assert der.shown(model)["Ena"] == 0
+    with pytest.raises(ModbusFault):
+        der.write(model, "Ena", 1)
 
 
 def test_an_inverter_shows_its_measurements_in_their_scales() -> None:

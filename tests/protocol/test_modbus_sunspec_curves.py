@@ -448,6 +448,6 @@ async def test_the_plan_is_a_guess_before_and_what_is_read_afterwards() -> None:
             await known(watch, "watt_var")
         (plan,) = driver.plan()
 
-    assert len(plan.requests) == 8  # 701, 703 to 706, 711, 712 and 715
+    assert len(plan.requests) == 12  # 701, 703 to 712 and 715
     assert plan.requests_per_s <= guess.requests_per_s
     assert all(request.startswith("holding 40") for request in plan.requests)

@@ -205,25 +205,30 @@ class Line:
         return data
 
 
-@pytest.mark.parametrize(
-    ("written", "read_whole"), [(2, False), (-1, True), (52, True)], ids=["same", "before", "after"]
-)
-async def test_an_order_to_a_model_between_two_of_its_pieces_ends_the_turn_without_values(
-    written: int, read_whole: bool
-) -> None:
-    """Half of them would be from before the order; one to another model changes nothing in this one."""
-    registers = chain(COMMON, MODELS[1], CONTROLS)
-    homes = [place(1, 68, 40_002), place(103, 52, 40_070), place(123, 26, 40_122)]
-    line = Line(registers)
+def interrupted(written: int) -> tuple[Line, PieceWire]:
+    """Models 1, 103 and 123 in pieces, and an order `written` registers after the start of 103 between two of them."""
+    line = Line(chain(COMMON, MODELS[1], CONTROLS))
     fake: Link = line  # type: ignore[assignment]  # has the parts of a Link that a Wire uses
+    homes = [place(1, 68, 40_002), place(103, 52, 40_070), place(123, 26, 40_122)]
     wire = PieceWire(fake, 1, 1.0, 10, Turns(homes))
     line.meanwhile = lambda: wire.write("holding", 40_070 + written, (77,))
-    try:
-        data = await wire.read("holding", 40_070, 52)
-    except RefusalError as error:
-        assert error.code not in REFUSALS  # the device is asked again at its next turn
-        data = None
+    return line, wire
 
-    assert data == (read(registers, 40_070, 52) if read_whole else None)
+
+async def test_an_order_to_a_model_between_two_of_its_pieces_ends_the_turn_without_values() -> None:
+    """Half of them would be from before it. The device counts as busy: it is asked again at its next turn."""
+    line, wire = interrupted(2)
+    with pytest.raises(RefusalError) as refusal:
+        await wire.read("holding", 40_070, 52)
+
+    assert refusal.value.code not in REFUSALS
+    assert await wire.read("holding", 40_070, 52) == read(line.registers, 40_070, 52)
+
+
+@pytest.mark.parametrize("written", [-1, 52], ids=["before", "after"])
+async def test_an_order_to_another_model_changes_nothing_in_the_turn(written: int) -> None:
+    line, wire = interrupted(written)
+
+    assert await wire.read("holding", 40_070, 52) == read(line.registers, 40_070, 52)
+    assert line.registers[40_070 + written] == 77
     assert max(count for _, count in line.asked) <= 10
-    assert await wire.read("holding", 40_070, 52) == read(registers, 40_070, 52)
