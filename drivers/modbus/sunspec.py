@@ -112,14 +112,8 @@ def discover(
     readings = _readings(chain, meter=meter)
     if not _STANDING_ALONE & readings.keys():
         numbers = ", ".join(str(model.id) for model in listed)
-        raise MapError(
-            "; ".join(
-                (
-                    f"no model with readings (101-103, 111-113, 201-204, 211-214, 701, 713, 802, 124) in: {numbers}",
-                    *left_out,
-                )
-            )
-        )
+        wanted = "no model with readings (101-103, 111-113, 201-204, 211-214, 701, 713, 802, 124)"
+        raise MapError("; ".join((f"{wanted} in: {numbers}", *left_out)))
     content: dict[int, bytes] = {}
     for number in dict.fromkeys((*_DESCRIBING, *readings, *WRITTEN)):
         if number in first:

@@ -37,8 +37,7 @@ _DER = (
 )  # fmt: skip
 """Texts and registers of what a device of the second generation is asked for; the first has fewer and shorter ones."""
 _LIKELY = {"meter": _METER, "battery": (*_DER, ("SunSpec storage", 26))}
-_LIKELY_SLOW = (("SunSpec low-voltage trip", 3), ("SunSpec high-voltage trip", 3),
-                ("SunSpec low-frequency trip", 3), ("SunSpec high-frequency trip", 3))  # fmt: skip
+"""Not the protection: its four short requests a minute would make the age of every value look like theirs."""
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +80,7 @@ class SunSpecSide:
         Each with its registers and the seconds between two: what is read of it, or, as long as it was never asked, what
         a device of this role may need, of the second generation.
         """
-        longest, role = self._device.quirks.max_registers, self._device.role
+        longest, poll_s = self._device.quirks.max_registers, self._device.poll
         if self._found is not None:
             return [
                 (replace(block, address=at, count=registers).text, registers, period_s)
@@ -89,9 +88,8 @@ class SunSpecSide:
                 for block in blocks
                 for at, registers in pieces(self._models[block.address], 0, block.count, longest)
             ]
-        likely = [(text, count, self._device.poll) for text, count in _LIKELY.get(role, _DER)]
-        likely += [(text, count, self._slow_s) for text, count in _LIKELY_SLOW if role != "meter"]
-        return [(text, part, period_s) for text, count, period_s in likely for part in _parts(count, longest)]
+        likely = _LIKELY.get(self._device.role, _DER)
+        return [(text, part, poll_s) for text, count in likely for part in _parts(count, longest)]
 
     @property
     def _slow_s(self) -> float:

@@ -172,9 +172,11 @@ async def test_an_adoption_that_takes_too_long_is_refused() -> None:
             assert "Ena" not in der.names()
 
 
-async def test_other_readings_go_on_while_a_device_adopts() -> None:
+async def test_other_readings_go_on_while_a_device_adopts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks at the curve for a second, many times what the readings take on a loaded machine."""
+    monkeypatch.setattr(sunspec_curves, "POLLS_MAX", 250)
     der = Der()
-    der.banks["volt_var"].adoption_s = 0.2
+    der.banks["volt_var"].adoption_s = 1.0
     async with ModbusFace({1: der}) as face:
         driver = sunspec(face)
         async with running(driver) as watch:
