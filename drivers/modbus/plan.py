@@ -95,6 +95,10 @@ def split(block: Block) -> tuple[Block, ...]:
     return blocks(block.registers[:half], gap=0) + blocks(block.registers[half:], gap=0)
 
 
+ROUNDING = 1e-6
+"""Of a period: a moment of the schedule is never before itself, however its sum was rounded."""
+
+
 def next_due(previous: float, period_s: float, now: float) -> float:
     """
     The next moment of an absolute schedule that still lies ahead; moments that were missed are skipped.
@@ -102,7 +106,7 @@ def next_due(previous: float, period_s: float, now: float) -> float:
     >>> next_due(10.0, 1.0, 10.2), next_due(10.0, 1.0, 13.7)
     (11.0, 14.0)
     """
-    return previous + period_s * (max(0, floor((now - previous) / period_s)) + 1)
+    return previous + period_s * (max(0, floor((now - previous) / period_s + ROUNDING)) + 1)
 
 
 def phases(line: str, devices: int) -> tuple[float, ...]:

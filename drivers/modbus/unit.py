@@ -221,7 +221,8 @@ class Unit:
         turn = min(self._turns, key=lambda each: (max(each.due, now), each.deadline))
         await asyncio.sleep(max(0.0, turn.due - now))
         left = await self._read(turn.block, wire, tell, loop.time())
-        due = plan.next_due(turn.anchor, turn.period_s, loop.time())
+        # A timer of uvloop may be a millisecond early, and what was due is not due again.
+        due = plan.next_due(turn.anchor, turn.period_s, max(loop.time(), turn.due))
         if not self.down:  # the first answer after an absence is late for another reason
             wire.traffic.skipped += max(0, round((due - turn.due) / turn.period_s) - 1)
         turn.due = due

@@ -187,3 +187,14 @@ def test_a_number_without_a_word_is_uncertain_and_its_neighbours_are_not() -> No
         Measurement("d.state", 7, Quality.UNCERTAIN),
         Measurement("d.holding1", 1),
     ]
+
+
+@given(
+    st.floats(min_value=0, max_value=1e6),
+    st.sampled_from([0.02, 0.2, 0.25, 1.0, 1.7, 60.0]),
+    st.integers(min_value=0, max_value=100_000),
+)
+def test_what_was_due_is_not_due_again(anchor: float, period_s: float, turns: int) -> None:
+    due = anchor + period_s * turns
+
+    assert plan.next_due(anchor, period_s, due) > due + period_s / 2
