@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 import uvloop
 
 import drivers
-from gateway import __version__, assemble, clock, shown
-from gateway.config import Site
+from gateway import __version__, assemble, clock, identity, shown
+from gateway.config import Site, configuration_hash
 from gateway.control.cycle import Event, Inputs, Outcome, Reply, State, resume, tick
 from gateway.control.mirror import Headroom, Mirror
 from gateway.image import Image, Snapshot
+from gateway.ledger import Recorder
+from gateway.ledger_head import LedgerHead
 from gateway.local.listen import CannotListen, listen
 from gateway.local.look import Look
 from gateway.local.recent import Recent
@@ -30,6 +32,7 @@ from gateway.model import Entry, Hold, Nameplate, Outgoing, Received, Value
 from gateway.report import Reporter, Rule
 from gateway.store import Limits, Store, StoreError
 from gateway.store.errors import StoreDamaged
+from gateway.store.ledger import Signer
 from gateway.supervise import Supervisor
 from gateway.uplink.config import SecretError
 from gateway.uplink.messages import json as messages
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
 INBOX_MAX = 2_000
 """Orders waiting for a tick: a burst of a second at the rate a broker delivers; beyond it none is taken in."""
 RETRY_COMMIT_S = 1.0
+RECORD_WITHIN_S = 1.0
+"""Writes of which no order is answered wait so long for a commit that comes anyway, before they get their own."""
 HEADROOM_STEP_SHARE = 0.01
 """Of the site's rated power: a headroom that moved less does not make a new mirror."""
 MIRROR_INTERVAL_S = 1.0
@@ -58,7 +63,7 @@ async def _run(site: Site) -> int:
     try:
         gateway = Gateway(site)
         gateway.check()
-    except (StoreError, SecretError, CannotListen) as error:
+    except (StoreError, SecretError, CannotListen, identity.IdentityError) as error:
         log.error("%s", error)
         return 1
     gc.freeze()  # modules and site stay: searching them for garbage again and again stops all for 20 ms each time
@@ -106,6 +111,9 @@ class Gateway:
         self._inbox: deque[Received] = deque()
         self._woken: asyncio.Future[None] | None = None
         self._uncommitted: list[Outcome] = []
+        self._recorder = Recorder(partial(messages.ack, site.site.id))
+        self._recording: asyncio.TimerHandle | None = None
+        self._ledger_head = LedgerHead(self._store, site.site.id, clock.now)
         self._to_commit = asyncio.Event()
         self._journaled = 0
         self._supervisors = [Supervisor(d, self._image, now=clock.now, wake=self._wake) for d in self._drivers]
@@ -143,12 +151,17 @@ class Gateway:
         Raises:
             SecretError: A password or certificate file cannot be used.
             CannotListen: The address of the local API is taken.
+            IdentityError: The key that signs the ledger cannot be used.
+            StoreError: The ledger cannot be written.
         """
         for uplink in self._uplinks:
             uplink.check()
         if self._site.local.http is not None:  # its libraries are loaded where it is wanted: memory counts
             serve: type[LocalServer] = import_module("gateway.local.server").LocalServer
             self._local = serve(listen(self._site.local.http), look=self._look, drivers=self._drivers)
+        key = identity.load_or_create(self._site.state_dir)
+        facts = {"site": self._site.site.id, "version": __version__, "configuration": configuration_hash(self._site)}
+        self._store.keep_ledger(Signer(key.public_key_pem.decode(), key.sign), facts)
 
     async def run(self) -> None:
         """Run all parts until cancelled; a fault in one of them ends all."""
@@ -157,6 +170,7 @@ class Gateway:
             damaged = self._event_only(Event("store_damaged", self._store.opened_after_damage))
             self._recent.take(clock.now().wall, damaged)
             self._uncommitted.append(damaged)
+            self._recorder.take(clock.now().wall, damaged, {})
             self._to_commit.set()
         try:
             async with asyncio.TaskGroup() as group:
@@ -165,6 +179,7 @@ class Gateway:
                 for uplink in self._uplinks:
                     group.create_task(uplink.run(), name=f"uplink {uplink.name}")
                 group.create_task(self._commit_outcomes(), name="journal")
+                group.create_task(self._ledger_head.run(), name="ledger head")
                 group.create_task(self._tick_for_ever(), name="tick")
                 if self._local is not None:
                     group.create_task(self._local.run(), name="local API")
@@ -178,6 +193,7 @@ class Gateway:
                 )
         finally:
             self._watchdog.stopping()
+            await self._ledger_head.finish(() if self._uncommitted else self._recorder.notes())
             await self._store.close()
 
     # What comes in
@@ -236,9 +252,12 @@ class Gateway:
         self._state, outcome = tick(self._plant, self._state, inputs)
         for setpoint in outcome.setpoints:
             self._by_device[setpoint.point.partition(".")[0]].offer(setpoint)
+        self._recorder.take(now.wall, outcome, snapshot.writes)
         if outcome.durable:
             self._uncommitted.append(outcome)
             self._to_commit.set()
+        elif self._recorder.waits and self._recording is None:
+            self._recording = asyncio.get_running_loop().call_later(RECORD_WITHIN_S, self._to_commit.set)
         self._publish_documents(snapshot, outcome.mirror)
         self._snapshot = snapshot
         self._recent.take(now.wall, outcome)
@@ -254,9 +273,10 @@ class Gateway:
         while True:
             await self._to_commit.wait()
             self._to_commit.clear()
-            outcomes = list(self._uncommitted)
-            if not outcomes:
-                continue
+            if self._recording is not None:
+                self._recording.cancel()
+                self._recording = None
+            outcomes, notes = list(self._uncommitted), self._recorder.notes()
             entries: dict[tuple[str, int], Entry] = {}
             holds: dict[str, Hold | None] = {}
             outgoing: list[Outgoing] = []
@@ -272,6 +292,7 @@ class Gateway:
                     holds=[hold for hold in holds.values() if hold is not None],
                     released=[point for point, hold in holds.items() if hold is None],
                     outgoing=outgoing,
+                    notes=notes,
                 )
             except StoreDamaged:
                 raise  # only a new opening sets the damaged file aside; the service is started again at once
@@ -285,6 +306,9 @@ class Gateway:
             if failing:
                 log.warning("the journal can be written again")
                 failing = False
+            self._recorder.recorded(len(notes))
+            if not outcomes:
+                continue
             del self._uncommitted[: len(outcomes)]
             self._journaled = max(self._journaled, outcomes[-1].serial)
             if self._uncommitted:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gateway.model import Frame, Hold, Outgoing
+from gateway.store import ledger
+from gateway.store.chain import Note
 from gateway.store.journal import EntryRow, save_entries, save_holds
 from gateway.store.outbox import Added, Outbox, Position
 from gateway.store.runs import Runs
@@ -22,6 +24,7 @@ class Change:
     outgoing: tuple[Outgoing, ...] = ()
     frames: tuple[Frame, ...] = ()
     skipped: int = 0
+    notes: tuple[Note, ...] = ()
 
 
 def apply(
@@ -29,8 +32,11 @@ def apply(
     change: Change,
     positions: Mapping[str, Position],
     on_gap: Callable[[int, int, str], bytes],
+    signer: ledger.Signer | None = None,
 ) -> Added:
     """Write the change, and with it the positions that moved since the last one."""
+    if signer is not None:
+        ledger.append(outbox.connection, change.notes, signer)
     save_entries(outbox.connection, change.entries)
     save_holds(outbox.connection, change.holds, change.released)
     outbox.save_positions(positions)

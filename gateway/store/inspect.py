@@ -11,14 +11,20 @@ from pathlib import Path
 from gateway.model import Entry, Frame
 from gateway.store import journal
 from gateway.store import runs as ivl
+from gateway.store.chain import Base, Link
 from gateway.store.codec import Unreadable, unpack
 from gateway.store.database import BUSY_S, NAME, explained
-from gateway.store.errors import StoreMissing
+from gateway.store.errors import StoreError, StoreMissing
+from gateway.store.ledger import load_base
 from gateway.store.opening import SUFFIXES
 from gateway.store.outbox import Outbox
 
 PAGE_BLOCKS = 100
 """Blocks read at a time: a reading that goes on for long would keep the daemon's write-ahead log from being emptied."""
+
+
+PAGE_RECORDS = 1000
+"""Records of the ledger read at a time, for the same reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +147,42 @@ def entries(state_dir: Path) -> list[Entry]:
     """Every order in the journal, in the order they came in."""
     with _reading(state_dir) as connection:
         return journal.all_entries(connection)
+
+
+@contextmanager
+def ledger(state_dir: Path) -> Iterator[tuple[Base | None, Iterator[Link]]]:
+    """
+    What stands before the oldest record (None: it cannot be read), and the records in the order of their numbers.
+
+    Raises:
+        StoreMissing: There is no store, or no ledger in it.
+        StoreError: It cannot be read, or it was pruned while it was being read.
+    """
+    with _reading(state_dir) as connection:
+        if not connection.execute("select 1 from sqlite_master where name = 'ledger'").fetchone():
+            raise StoreMissing(f"the store in {state_dir} has no ledger yet", "`dergate run` begins one")
+        connection.execute("begin")
+        base, first = load_base(connection), _page(connection, 0)
+        connection.execute("commit")
+        if base is None and not first:
+            raise StoreMissing(f"the store in {state_dir} has no ledger yet", "`dergate run` begins one")
+        yield base, _links(connection, base, first)
+
+
+def _page(connection: sqlite3.Connection, after: int) -> list[Link]:
+    rows = connection.execute(
+        "select n, record, hash, signature from ledger where n > ? order by n limit ?", (after, PAGE_RECORDS)
+    )
+    return [Link(*row) for row in rows]
+
+
+def _links(connection: sqlite3.Connection, base: Base | None, page: list[Link]) -> Iterator[Link]:
+    while page:
+        yield from page
+        after = page[-1].n
+        page = _page(connection, after)
+        if page and page[0].n > after + 1 and (now := load_base(connection)) != base and now and now.n > after:
+            raise StoreError("the ledger was pruned while it was being read", "try again")
 
 
 def acks(state_dir: Path, activation: str) -> list[bytes]:

@@ -14,10 +14,12 @@ from typing import Any
 from uuid import uuid4
 
 from gateway.model import Entry, Hold
+from gateway.store.chain import Base
 from gateway.store.codec import Unreadable, unpack_runs
 from gateway.store.database import NAME, check, connect, is_damage, migrate, migrations
 from gateway.store.errors import StoreDamaged
 from gateway.store.journal import load_entries, load_holds
+from gateway.store.ledger import carried, load_base, save_base
 from gateway.store.limits import Limits
 from gateway.store.outbox import WAL_LOST_NUMBERS, Outbox, Position
 from gateway.store.progress import Progress
@@ -34,6 +36,7 @@ SUFFIXES = ("", "-wal", "-shm")
 CARRIED = {
     "entry": "rowid, id, revision, ended, changed, body",
     "hold": "point, before",
+    "ledger": "n, record, hash, signature",
     "message": "number, time, topic, uplink, response_topic, correlation, ref, payload",
 }
 """What is carried over from a damaged file; numbered tables begin with their number."""
@@ -210,12 +213,16 @@ def carry_over(aside: Path, outbox: Outbox, wall: float, limits: Limits) -> str:
     first = last = 0
     epoch = "unknown"
     positions: list[tuple[str, Runs]] = []
+    base: Base | None = None
     rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in CARRIED}
     try:
         with closing(sqlite3.connect(f"{aside.absolute().as_uri()}?mode=ro", uri=True)) as old:
             rows["hold"] = list(_readable(old, "select point, before from hold"))
-            for table in ("entry", "message"):
+            for table in ("entry", "message", "ledger"):
                 rows[table] = _readable_rows(old, table, CARRIED[table])
+            with suppress(sqlite3.Error):
+                base = load_base(old)
+            base = carried(base, rows["ledger"], CARRIED_ROWS)
             for uplink, messages in _readable(old, "select uplink, messages from position"):
                 with suppress(Unreadable):
                     positions.append((str(uplink), unpack_runs(messages)))
@@ -229,12 +236,14 @@ def carry_over(aside: Path, outbox: Outbox, wall: float, limits: Limits) -> str:
     connection.execute("begin immediate")
     for table, columns in CARRIED.items():
         places = ", ".join("?" * len(columns.split(", ")))
-        for row in rows[table]:
+        for row in rows[table][-CARRIED_ROWS:]:
             try:
                 connection.execute(f"insert or ignore into {table} ({columns}) values ({places})", row)  # noqa: S608 - our own names
                 counts[table] += 1
             except sqlite3.IntegrityError:
                 continue  # a row of a scribbled page may have any form
+    if base is not None:
+        save_base(connection, base)
     known = {uplink: Position(messages=runs) for uplink, runs in positions}
     outbox.save_positions(known)
     newest = connection.execute("select max(number) from message").fetchone()[0] or 0
@@ -253,14 +262,14 @@ def _readable(connection: sqlite3.Connection, query: str) -> Iterator[tuple[Any,
 def _readable_rows(connection: sqlite3.Connection, table: str, columns: str) -> list[tuple[Any, ...]]:
     """The newest rows of a table in order; damaged pages are stepped over."""
     key = columns.partition(",")[0]
-    query = f"select {columns} from {table} where {key} > ? order by {key}"  # noqa: S608 - names of our own
-    found: deque[tuple[Any, ...]] = deque(maxlen=CARRIED_ROWS)
-    number = 0
+    query = f"select {columns} from {table} where {key} >= ? order by {key}"  # noqa: S608 - names of our own
+    found: deque[tuple[Any, ...]] = deque(maxlen=CARRIED_ROWS + 1)  # one more: it tells that there were more
+    number = 1
     for _ in range(STEPS):
         try:
             for row in connection.execute(query, (number,)):
                 found.append(row)
-                number = row[0]
+                number = row[0] + 1  # asked for as >=: what is asked for as > is looked for in the page before, too
         except sqlite3.Error:
             number += 1
         else:

@@ -1,5 +1,6 @@
 """
-What is kept and what goes, in this order: delivered history past its age; then, while the store is too large, delivered
+What is kept and what goes, in this order: delivered history past its age, the front of the ledger past its age or its
+share of the store; then, while the store is too large, delivered
 frames, undelivered frames (announced), delivered messages, undelivered messages. Runs on the writer thread.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.store import ledger
 from gateway.store import runs as ivl
 from gateway.store.journal import REMEMBERED_S, forget_entries
 from gateway.store.limits import Limits
@@ -110,14 +112,24 @@ class _Pass:
         return dropped
 
 
-def prune(outbox: Outbox, positions: Mapping[str, Position], limits: Limits, wall: float) -> Pruned:
+def prune(
+    outbox: Outbox,
+    positions: Mapping[str, Position],
+    limits: Limits,
+    wall: float,
+    signer: ledger.Signer | None = None,
+) -> Pruned:
     """One pass. `positions` are those of the uplinks in use; a message for any other is delivered as far as we know."""
     job = _Pass(outbox, positions, limits, wall)
     everything: Runs = ((1, max(outbox.last_frame, 1)),)
     delivered = job.delivered()
     aged = job.drop_blocks(delivered, target_bytes=None)
     aged_messages = job.drop_messages(target_bytes=None, delivered=True)
-    forget_entries(outbox.connection, wall - max(limits.max_age_s, REMEMBERED_S), PASS_ROWS)
+    age_s = max(limits.max_age_s, REMEMBERED_S)
+    forget_entries(outbox.connection, wall - age_s, PASS_ROWS)
+    more_of_ledger = signer is not None and ledger.prune(
+        outbox.connection, signer, wall=wall, max_age_s=age_s, max_bytes=limits.max_size_bytes // ledger.SHARE
+    )
 
     squeezed: list[Run] = []
     messages: list[tuple[int, str | None]] = []
@@ -139,7 +151,8 @@ def prune(outbox: Outbox, positions: Mapping[str, Position], limits: Limits, wal
         gone=outbox.gone,
         deleted=deleted,
         announced=announced,
-        more=len(aged) >= PASS_ROWS
+        more=more_of_ledger
+        or len(aged) >= PASS_ROWS
         or len(aged_messages) >= PASS_ROWS
         or (bool(squeezed or messages) and job.over(limits.max_size_bytes)),
         lost_frames=ivl.total(lost),

@@ -19,6 +19,8 @@ from itertools import islice
 from pathlib import Path
 
 from gateway.model import Block, Entry, Frame, Hold, Instant, Outgoing
+from gateway.store import ledger
+from gateway.store.chain import Link, Note
 from gateway.store.change import Change, apply, close_session, discard
 from gateway.store.database import NAME, Lock, explained
 from gateway.store.errors import StoreDamaged, StoreError
@@ -75,6 +77,7 @@ class Store:
         self._oldest: dict[
             str, tuple[int, float | None]
         ] = {}  # by uplink: its first pending number and that one's time
+        self._signer: ledger.Signer | None = None
         self._callbacks: list[Callable[[], None]] = []
         self._intake = Intake(limits.commit_interval_s, self._write_frames)
         self._prune_timer: asyncio.TimerHandle | None = None
@@ -118,6 +121,26 @@ class Store:
             self._oldest[uplink] = (first, self._outbox.time_of(first) if first else None)
         else:
             self._note_oldest(uplink)
+
+    def keep_ledger(self, signer: ledger.Signer, facts: Mapping[str, object]) -> None:
+        """
+        Keep a ledger, signed with this key; its first record names the key and the `facts` of this start. Before
+        `start`; blocks for one commit.
+
+        Raises:
+            StoreUnavailable, StoreDamaged: It cannot be written.
+        """
+        if self._writer is not None:
+            raise StoreError("a ledger is kept from the start on")
+        connection, wall = self._outbox.connection, self._now().wall
+        known = {"epoch": self.epoch, "session": self.session}
+        try:
+            connection.execute("begin immediate")
+            ledger.begin(connection, signer, {**facts, **known}, wall)
+            connection.execute("commit")
+        except sqlite3.Error as error:
+            raise explained(error) from error
+        self._signer = signer
 
     async def start(self) -> None:
         """Start the writer thread."""
@@ -173,16 +196,19 @@ class Store:
         holds: Sequence[Hold] = (),
         released: Sequence[str] = (),
         outgoing: Sequence[Outgoing] = (),
+        notes: Sequence[Note] = (),
     ) -> None:
         """
         All of it or nothing; returns when it is on disk. `released` are points whose hold ends; a point that is in both
-        is held. Cancelling the caller does not take it back.
+        is held. `notes` go to the ledger. Cancelling the caller does not take it back.
 
         Raises:
             StoreUnavailable, StoreDamaged, StoreOverloaded: Nothing of it was done.
         """
-        if not (entries or holds or released or outgoing):
+        if not (entries or holds or released or outgoing or notes):
             return
+        if notes and self._signer is None:
+            raise StoreError("no ledger is kept")
         wall = self._now().wall
         await asyncio.shield(
             self._submit(
@@ -192,6 +218,7 @@ class Store:
                     holds=tuple(holds),
                     released=tuple(released),
                     outgoing=tuple(outgoing),
+                    notes=tuple(notes),
                 )
             )
         )
@@ -232,7 +259,8 @@ class Store:
         writer = self._running()
         positions = self._progress.take_unsaved()
         try:
-            future = writer.write(partial(apply, change=change, positions=positions, on_gap=self._limits.on_gap))
+            job = partial(apply, change=change, positions=positions, on_gap=self._limits.on_gap, signer=self._signer)
+            future = writer.write(job)
         except StoreError:
             self._progress.not_saved(positions)
             raise
@@ -324,6 +352,10 @@ class Store:
             )
             await asyncio.shield(future)
 
+    async def ledger_head(self) -> Link | None:
+        """The newest record of the ledger; it is signed."""
+        return await asyncio.shield(self._running().read(lambda outbox: ledger.head(outbox.connection)))
+
     def backlog(self, uplink: str) -> Backlog:
         """What the uplink has not acknowledged yet; from memory."""
         return Backlog(
@@ -367,7 +399,7 @@ class Store:
             return
         positions = self._progress.positions()
         wall = self._now().wall
-        job = partial(prune, positions=positions, limits=self._limits, wall=wall)
+        job = partial(prune, positions=positions, limits=self._limits, wall=wall, signer=self._signer)
         try:
             future = self._running().write(job)
         except StoreError as error:
