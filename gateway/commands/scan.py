@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,13 +15,15 @@ from urllib.parse import urlencode
 
 import click
 
+import drivers
 from drivers.base import ConnectionLost
 from drivers.modbus.config import RTU_UNIT_MAX
 from drivers.modbus.connect import connect
 from drivers.modbus.endpoint import BAUDRATES, Network, SerialLine, parse_line
 from drivers.modbus.scan import Check, Device, Signature, Survey, pace, run
+from gateway.commands.check import LOAD_WARNING, load_of
 from gateway.commands.common import NOT_READ, table
-from gateway.config import profiles
+from gateway.config import load, profiles
 from gateway.config.models import DER_ROLES
 
 INTERRUPTED = 130
@@ -285,13 +288,35 @@ control:
 _IDS = {"pv": "inv", "battery": "bat", "generator": "gen", "substation": "station"}
 
 
+POLLS = ("1s", "2s", "5s", "10s", "30s", "1min")
+
+
 def starter(endpoint: str, devices: Sequence[Device]) -> str:
     """
     A site file for an installer to go on with, which is right as it is.
 
     An unknown device is an example in comments; but a site has at least one device, so where none is known the first
-    example stands.
+    example stands. Devices on a serial line are read as often as it can carry.
     """
+    texts = (_starter(endpoint, devices, poll) for poll in POLLS)
+    if isinstance(parse_line(endpoint), Network):
+        return next(texts)
+    text = ""
+    for text in texts:
+        if _load(text) <= LOAD_WARNING:
+            break
+    return text
+
+
+def _load(text: str) -> float:
+    """The share of its lines that the devices of a site file take."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "site.yaml")
+        path.write_text(text, encoding="utf-8")
+        return max(map(load_of, drivers.build(load(path).devices, revert_s=None)))
+
+
+def _starter(endpoint: str, devices: Sequence[Device], poll: str) -> str:
     names = _names(devices)
     known = [device for device in devices if device.profile is not None]
     living = known or devices[:1]
@@ -299,7 +324,7 @@ def starter(endpoint: str, devices: Sequence[Device]) -> str:
     entries = []
     for device in devices:
         lead = "  " if device in living else "  # "
-        lines = _entry(endpoint, device, names[device.unit])
+        lines = _entry(endpoint, device, names[device.unit], poll)
         entries.append(f"  # {_told(device)}\n" + "".join(f"{lead}{line}\n" for line in lines))
     head = _HEAD.format(endpoint=endpoint, device=names[living[0].unit])
     return head + "\n".join(entries) + _TAIL.format(pcc=_marked(f"  # pcc: {meter}"))
@@ -321,11 +346,13 @@ def _told(device: Device) -> str:
     return "; ".join(filter(None, (f"Unit {device.unit}", " ".join(filter(None, name)), _found(device))))
 
 
-def _entry(endpoint: str, device: Device, name: str) -> Iterator[str]:
+def _entry(endpoint: str, device: Device, name: str, poll: str) -> Iterator[str]:
     yield f"- id: {name}"
     yield "  driver: modbus"
     yield f"  endpoint: {endpoint}"
     yield f"  unit: {device.unit}"
+    if poll != POLLS[0]:
+        yield f"  poll: {poll:<21}# as often as the line can carry"
     yield _marked(f"  role: {device.role or 'meter'}") + "pv | battery | meter | load | generator"
     if device.role in DER_ROLES and device.rated_power_w is None:
         yield _marked("  # rated_power: 60kW") + "its nameplate, which it does not say itself"
