@@ -9,7 +9,7 @@ same, are no new record, nor is an acknowledgement that is sent again. So an ord
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -18,10 +18,13 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from gateway import identity
 from gateway.control.cycle import Outcome, Reply
 from gateway.model import Ack, Entry, SetPoint, Setting, Status, WriteResult
-from gateway.store.chain import Note
+from gateway.store.chain import Note, Verdict, moment
 
 WAITING_MAX = 10_000
-"""Ticks with writes that wait for a failing disk: minutes of a busy site; what is beyond is counted and recorded."""
+"""Records of writes that wait for a failing disk: minutes of a busy site; what is beyond is counted, and recorded."""
+
+STAMP_S = 0.001
+"""A record's time is written to the millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class _Taken:
     wall: float
     outcome: Outcome
     results: tuple[WriteResult, ...]
+    lost: int
 
 
 class Recorder:
@@ -61,10 +65,11 @@ class Recorder:
             self._results = results
         if not (outcome.durable or outcome.setpoints or new):
             return
-        if len(self._waiting) >= WAITING_MAX and not outcome.durable:
+        if len(self._waiting) + len(self._notes) >= WAITING_MAX and not outcome.durable:
             self._lost += len(outcome.setpoints) + len(new)
             return
-        self._waiting.append(_Taken(wall, outcome, new))
+        self._waiting.append(_Taken(wall, outcome, new, self._lost))
+        self._lost = 0
 
     def notes(self) -> tuple[Note, ...]:
         """All that is to be recorded now, in its order; the same again until `recorded`."""
@@ -80,9 +85,8 @@ class Recorder:
     def _notes_of(self, taken: _Taken) -> list[Note]:
         outcome, wall = taken.outcome, taken.wall
         notes: list[Note] = []
-        if self._lost:
-            notes.append(_note(wall, "event", None, {"code": "ledger_gap", "writes": self._lost}))
-            self._lost = 0
+        if taken.lost:
+            notes.append(_note(wall, "event", None, {"code": "ledger_gap", "writes": taken.lost}))
         results = [self._result(wall, result) for result in taken.results]
         notes += [note for note in results if note is not None]
         notes += self._answers(wall, outcome)
@@ -132,6 +136,24 @@ def signed(key: str, signature: bytes, data: bytes) -> bool:
         return identity.verify(key.encode(), signature, data)
     except (identity.IdentityError, UnsupportedAlgorithm):
         return False
+
+
+def unrecorded(entries: Iterable[Entry], verdict: Verdict) -> list[str]:
+    """
+    What the journal has and the ledger lacks: both are written together, so an end that was cut off shows here.
+
+    Args:
+        entries: The journal, as it was read before the ledger.
+        verdict: What was found in the ledger.
+    """
+    if verdict.first is None:
+        return []
+    since = moment(verdict.first.time) + STAMP_S  # what was answered before is not, or no longer, in the ledger
+    return [
+        f"acknowledgement {entry.n} of {entry.id} is not in the ledger"
+        for entry in entries
+        if entry.last is not None and entry.last.time > since and verdict.answered.get(entry.id, 0) < entry.n
+    ]
 
 
 def _key(reply: Reply) -> tuple[str, int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -20,6 +22,7 @@ from gateway.store import Store, StoreError, chain, database, inspect, ledger, o
 from gateway.store.chain import NOTHING, Base, Link, Note
 from gateway.store.errors import StoreMissing
 from gateway.store.ledger import Signer
+from tests.unit.store import test_crash
 from tests.unit.store.helpers import T0, Clock, entry, limits, opened, until
 
 DAY = 86_400.0
@@ -351,3 +354,25 @@ async def test_records_lost_to_damage_stay_missing(tmp_path):
     async with keeping(tmp_path) as store:
         await store.commit(notes=[note(1)])
     assert [fault.text for fault in verdict(tmp_path).faults] == ["records 4 to 5 are missing"]
+
+
+def test_killed_twenty_times_under_load_the_chain_is_whole_and_has_all_that_was_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(test_crash, "CHILD", Path(__file__).with_name("ledger_child.py"))
+    rng = random.Random(20261122)
+    victims = test_crash.Victims(tmp_path)
+    try:
+        for round_ in range(20):
+            pid = victims.start()
+            if round_ % 4:  # every fourth is killed while it opens, or shortly after
+                victims.work()
+            time.sleep(rng.uniform(0.0, 0.03))  # the moment of a kill is nobody's state
+            victims.kill(pid)
+    finally:
+        victims.close()
+    seen = verdict(victims.state_dir)
+    assert [fault.text for fault in seen.faults] == []
+    assert len(seen.keys) == 1
+    told = {ref for _, ref in victims.lines()}
+    kept = {record.ref for record in records(victims.state_dir) if record.kind == "order"}
+    assert len(told) > 20
+    assert told <= kept
