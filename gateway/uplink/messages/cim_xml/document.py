@@ -8,6 +8,7 @@ count. The parser is the standard library's expat; it is fed in pieces, so that 
 
 from __future__ import annotations
 
+import codecs
 import html
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -96,6 +97,8 @@ class Reader:
         """
         if len(payload) > PAYLOAD_MAX:
             raise MalformedError(f"the payload has {len(payload)} bytes; accepted are up to {PAYLOAD_MAX}")
+        if payload[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE} or b"\0" in payload[:4]:
+            raise MalformedError("the payload is not UTF-8, by its first bytes; accepted is a UTF-8 document")
         try:
             for start in range(0, len(payload), _PIECE):
                 self._parser.Parse(payload[start : start + _PIECE], False)
