@@ -180,23 +180,24 @@ def _activation(version: int) -> Part:
     )
 
 
-def _acknowledgement() -> Part:
-    """8:0 and 8:1."""
+def _acknowledgement(version: int) -> Part:
+    """8:0 and 8:1; identifications grew with 8:1."""
+    mrid = MRID_MAX if version >= 1 else 35
     in_error = Part("InError_Period", parts=(Part("timeInterval", parts=_INTERVAL), _REASONS), least=0, most=None)
     series = Part(
         "Rejected_TimeSeries",
-        parts=(Part("mRID", _mrid(MRID_MAX)), Part("version", _REVISION, least=0), in_error, _REASON),
+        parts=(Part("mRID", _mrid(mrid)), Part("version", _REVISION, least=0), in_error, _REASON),
         least=0,
         most=None,
     )
     return Part(
         "Acknowledgement_MarketDocument",
         parts=(
-            Part("mRID", _mrid(MRID_MAX)),
+            Part("mRID", _mrid(mrid)),
             Part("createdDateTime", _CREATED),
             *_party("sender"),
             *_party("receiver", role_least=0),
-            Part("received_MarketDocument.mRID", _mrid(MRID_MAX), least=0),
+            Part("received_MarketDocument.mRID", _mrid(mrid), least=0),
             Part("received_MarketDocument.revisionNumber", _REVISION, least=0),
             Part("received_MarketDocument.type", _MESSAGE, least=0),
             Part("received_MarketDocument.process.processType", _PROCESS, least=0),
@@ -248,7 +249,8 @@ ACTIVATION: Mapping[str, Part] = {
     f"urn:iec62325.351:tc57wg16:451-7:activationdocument:6:{version}": _activation(version) for version in range(5)
 }
 ACKNOWLEDGEMENT: Mapping[str, Part] = {
-    f"urn:iec62325.351:tc57wg16:451-1:acknowledgementdocument:8:{version}": _acknowledgement() for version in (0, 1)
+    f"urn:iec62325.351:tc57wg16:451-1:acknowledgementdocument:8:{version}": _acknowledgement(version)
+    for version in (0, 1)
 }
 MEASUREMENT_VALUE: Mapping[str, Part] = {
     "urn:iec62325.351:tc57wg16:451-n:measurementvaluedocument:1:1": _measurement_value()
