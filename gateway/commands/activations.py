@@ -95,16 +95,15 @@ def verify(site_file: Path, export: Path | None) -> None:
       dergate activations site.yaml verify --export ledger.jsonl
     """
     site = load_or_exit(site_file)
-    with reading_store(), ExitStack() as stack:
-        entries = inspect.entries(site.state_dir)  # before the ledger, which may grow meanwhile
-        base, links = stack.enter_context(inspect.ledger(site.state_dir))
-        if export is not None:
-            try:
-                file = stack.enter_context(export.open("wb"))
-            except OSError as error:
-                raise click.ClickException(f"{export}: cannot be written: {error.strerror}") from None
-            links = _exported(file, base, links)
-        verdict = chain.verify(base, links, signed)
+    try:
+        with reading_store(), ExitStack() as stack:
+            entries = inspect.entries(site.state_dir)  # before the ledger, which may grow meanwhile
+            base, links = stack.enter_context(inspect.ledger(site.state_dir))
+            if export is not None:
+                links = _exported(stack.enter_context(export.open("wb")), base, links)
+            verdict = chain.verify(base, links, signed)
+    except OSError as error:
+        raise click.ClickException(f"{export or site.state_dir}: {error.strerror or error}") from None
     key, other = _key_told(site.state_dir, verdict.keys)
     faults = [fault.text for fault in verdict.faults]
     faults += [f"{verdict.fault_count - len(faults)} more"] if verdict.fault_count > len(faults) else []

@@ -281,9 +281,13 @@ def test_without_the_key_at_hand_the_chain_is_verified_all_the_same(site):
 
 
 def test_an_export_that_cannot_be_written_is_one_sentence(site):
-    told = run(site, "--export", site / "nowhere" / "x.jsonl")
-    assert told.exit_code == 1
-    assert "cannot be written: No such file" in told.output
+    for path, why in (
+        (site / "nowhere" / "x.jsonl", "No such file or directory"),
+        ("/dev/full", "No space left on device"),
+    ):
+        told = run(site, "--export", path)
+        assert told.exit_code == 1
+        assert f"{path}: {why}" in told.output
 
 
 def test_a_site_without_a_ledger_is_one_sentence(tmp_path):
