@@ -1,5 +1,9 @@
 """
 The contract's exchange as documents of IEC 62325 (ESMP): XML bytes to the model's words and back. Pure.
 
-`parse_order` reads activation documents, `acknowledgement` answers them, `measurements` reports.
+    activation         orders, read and written          451-7, 6:0 to 6:4
+    acknowledgement    answers, written and read         451-1, 8:0 and 8:1
+    measurement        what was measured, written        451-n, measurement value 1:1
+
+`document` is XML let in and out safely, `schema` the documents as data, `codes` their lists, `parties` who exchanges.
 """

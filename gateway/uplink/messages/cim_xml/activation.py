@@ -24,6 +24,7 @@ from gateway.model import Activation, Cancellation, Refusal, Schedule
 from gateway.uplink.messages.activation import STEPS_MAX
 from gateway.uplink.messages.cim_xml import codes
 from gateway.uplink.messages.cim_xml.document import Element, leaf
+from gateway.uplink.messages.cim_xml.leaves import interval, quantity
 from gateway.uplink.messages.cim_xml.parties import Agreement, Mrid, order_id, split_id
 from gateway.uplink.messages.cim_xml.schema import ACTIVATION, MRID_MAX, checked, reader, written
 from gateway.uplink.messages.cim_xml.times import duration, minute, resolution_s, second, seconds
@@ -303,9 +304,7 @@ def _document(orders: Sequence[Activation], agreed: Agreement, status: str) -> E
         *agreed.dso.written("sender"),
         *agreed.site.written("receiver"),
         leaf("createdDateTime", second(head.issued)),
-        _written_interval(
-            "activation_Time_Period.timeInterval", min(start for start, _ in spans), max(end for _, end in spans)
-        ),
+        interval("activation_Time_Period.timeInterval", min(start for start, _ in spans), max(end for _, end in spans)),
         *(_series(order, agreed, status) for order in orders),
     ]
     return root
@@ -326,10 +325,6 @@ def _span(order: Activation) -> tuple[float, float]:
     return order.start, order.end
 
 
-def _written_interval(name: str, start: float, end: float) -> Element:
-    return Element(name, children=[leaf("start", minute(start)), leaf("end", minute(end))])
-
-
 def _series(order: Activation, agreed: Agreement, status: str) -> Element:
     meaning = _meaning_of(order)
     start, end = _span(order)
@@ -340,9 +335,7 @@ def _series(order: Activation, agreed: Agreement, status: str) -> Element:
     if order.unit not in codes.WRITTEN:
         raise ValueError(f"{order.id} has the unit {order.unit}; a document has {listed(codes.WRITTEN)}")
     unit = codes.WRITTEN[order.unit]
-    period = Element(
-        "Period", children=[_written_interval("timeInterval", start, end), leaf("resolution", duration(step_s))]
-    )
+    period = Element("Period", children=[interval("timeInterval", start, end), leaf("resolution", duration(step_s))])
     for position, value in enumerate(values, start=1):
         text = quantity(value * sign, unit)
         period.children.append(Element("Point", children=[leaf("position", str(position)), leaf("quantity", text)]))
@@ -362,14 +355,3 @@ def _series(order: Activation, agreed: Agreement, status: str) -> Element:
             period,
         ],
     )
-
-
-def quantity(value: float, unit: str) -> str:
-    """
-    A value of ours as a decimal number in a unit of the standard, exactly.
-
-    >>> quantity(59800.0, "KWT"), quantity(0.1, "WTT")
-    ('59.8', '0.1')
-    """
-    text = f"{Decimal(repr(value + 0.0)).scaleb(-codes.POWER_OF_TEN[unit][1]):f}"  # -0.0 becomes 0.0
-    return text.rstrip("0").rstrip(".") if "." in text else text

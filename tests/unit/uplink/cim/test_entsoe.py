@@ -17,10 +17,11 @@ import pytest
 from xsdata.formats.dataclass.parsers.config import ParserConfig
 from xsdata_pydantic.bindings import XmlContext, XmlParser, XmlSerializer
 
-from gateway.model import Ack, Activation, Kind, Schedule, Status
+from gateway.model import Ack, Activation, Frame, Kind, Quality, Schedule, Status
 from gateway.uplink.messages.cim_xml import schema
 from gateway.uplink.messages.cim_xml.acknowledgement import acknowledgement, read_acknowledgement
 from gateway.uplink.messages.cim_xml.activation import activation, parse_order
+from gateway.uplink.messages.cim_xml.measurement import measurements
 from gateway.uplink.messages.cim_xml.parties import Agreement
 from gateway.uplink.messages.cim_xml.schema import Facet, Part
 
@@ -183,3 +184,23 @@ def test_an_acknowledgement_of_ours_is_understood_and_survives_their_hands(agree
     assert document.received_market_document_created_date_time == "2026-10-25T07:41:12Z"
     assert len(document.rejected_time_series) == (status is Status.REJECTED)
     assert read_acknowledgement(XmlSerializer(context=CONTEXT).render(document).encode()) == (ack,)
+
+
+def test_measurements_of_ours_are_understood(agreed: Agreement) -> None:
+    payload = measurements(
+        "pv-park-7",
+        [
+            Frame(1792915200.0, {"pcc.active_power": 59_800.0}),
+            Frame(1792916100.0, {}, {"pcc.active_power": Quality.STALE}),
+        ],
+        units={"pcc.active_power": "W"},
+        start=1792915200.0,
+        end=1792917000.0,
+        step_s=900.0,
+        created=1792917001.0,
+        agreed=agreed,
+    )
+    series = judged(payload, next(iter(schema.MEASUREMENT_VALUE))).time_series[0]
+    points = [(point.position, point.quantity, point.quality.value) for point in series.period[0].point]
+    assert points == [(1, Decimal("59.8"), "A04"), (2, None, "A02")]
+    assert series.market_evaluation_point_m_rid.value == "SITE-0042"
