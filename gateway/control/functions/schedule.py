@@ -17,8 +17,3 @@ def value_at(schedule: Schedule, start: float, wall: float) -> float | None:
     """
     step = int((wall - start) // schedule.resolution_s)
     return schedule.values[step] if 0 <= step < len(schedule.values) else None
-
-
-def end_of(schedule: Schedule, start: float) -> float:
-    """When the last step ends, UTC seconds."""
-    return start + schedule.resolution_s * len(schedule.values)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.control.functions.peak import check, decide
-from gateway.control.functions.schedule import end_of, value_at
+from gateway.control.functions.schedule import value_at
 from gateway.control.functions.statement import Memory, Statement
 from gateway.model import Band, Schedule
 from tests.unit.control.vectors import order, site
@@ -177,7 +177,6 @@ def test_a_day_has_a_value_for_each_of_its_quarters_whatever_local_time_does(day
     schedule = Schedule(900.0, tuple(float(step) for step in range(steps)))
     start = day.timestamp()
     midnight = (day + timedelta(days=1)).timestamp()  # local arithmetic: the next local midnight
-    assert end_of(schedule, start) == midnight
     assert [value_at(schedule, start, start + 900.0 * step) for step in range(steps)] == list(schedule.values)
     assert value_at(schedule, start, midnight - 0.001) == steps - 1
     assert value_at(schedule, start, midnight) is None
