@@ -116,11 +116,12 @@ def prune(connection: sqlite3.Connection, signer: Signer, *, wall: float, max_ag
         return False
     before, most = wall - max_age_s, max_bytes // RECORD_BYTES
     surplus = newest.n - base.n - most
-    rows = connection.execute("select n, record, hash from ledger order by n limit ?", (PRUNE_ROWS,)).fetchall()
-    if surplus <= 0 and not _older(rows[0][1], before - SLACK_S):
+    oldest = connection.execute("select record from ledger order by n limit 1").fetchone()[0]
+    if surplus <= 0 and not _older(oldest, before - SLACK_S):
         return False
     if surplus > 0:
         surplus += most // HEADROOM
+    rows = connection.execute("select n, record, hash from ledger order by n limit ?", (PRUNE_ROWS,)).fetchall()
     after = base
     for n, record, hash_ in rows:
         if (n - base.n > surplus and not _older(record, before)) or n == newest.n:
