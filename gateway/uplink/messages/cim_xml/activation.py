@@ -15,49 +15,23 @@ A delta to a baseline (A46) and reserve products (A95, A96, A97) have no word in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable
 from decimal import Decimal
 from math import gcd
 
 from gateway.model import Activation, Cancellation, Refusal, Schedule
 from gateway.uplink.messages.activation import STEPS_MAX
 from gateway.uplink.messages.cim_xml import codes
-from gateway.uplink.messages.cim_xml.document import Element, leaf
-from gateway.uplink.messages.cim_xml.leaves import interval, quantity
-from gateway.uplink.messages.cim_xml.parties import Agreement, Mrid, order_id, split_id
-from gateway.uplink.messages.cim_xml.schema import ACTIVATION, MRID_MAX, checked, reader, written
-from gateway.uplink.messages.cim_xml.times import duration, minute, resolution_s, second, seconds
+from gateway.uplink.messages.cim_xml.document import Element
+from gateway.uplink.messages.cim_xml.meaning import MEANINGS, Meaning
+from gateway.uplink.messages.cim_xml.parties import Agreement, Mrid, order_id
+from gateway.uplink.messages.cim_xml.schema import ACTIVATION, MRID_MAX, checked, reader
+from gateway.uplink.messages.cim_xml.times import minute, resolution_s, seconds
 from gateway.uplink.messages.parse import _digested as digested  # equal orders have equal digests, however they came
 from gateway.uplink.messages.refusals import MalformedError, found, listed
 from gateway.uplink.messages.strict import is_readable
 
 Order = Activation | Cancellation | Refusal
-
-
-@dataclass(frozen=True, slots=True)
-class _Meaning:
-    """What a series orders. `direction` None: either one, and it is the sign."""
-
-    function: str
-    business: str
-    reactive: bool = False
-    direction: str | None = None
-
-    @property
-    def units(self) -> dict[str, tuple[str, int]]:
-        known = ("var", "%") if self.reactive else ("W", "%")
-        return {code: unit for code, unit in codes.POWER_OF_TEN.items() if unit[0] in known}
-
-
-_MEANINGS = (
-    _Meaning("limit_active_power", codes.PRODUCTION_CURTAILMENT, direction=codes.DOWN),
-    _Meaning("limit_import", codes.CONSUMPTION_CURTAILMENT, direction=codes.UP),
-    _Meaning("set_active_power", codes.INTERNAL_REDISPATCH),
-    _Meaning("set_reactive_power", codes.INTERNAL_REDISPATCH, reactive=True),
-)
-FUNCTIONS = tuple(meaning.function for meaning in _MEANINGS)
-"""The functions of the contract that an activation document can order."""
 
 
 class _RefusedError(Exception):
@@ -163,13 +137,13 @@ def _order(document: Element, series: Element, site: str, agreed: Agreement | No
     )
 
 
-def _meaning(document: Element, series: Element) -> _Meaning:
+def _meaning(document: Element, series: Element) -> Meaning:
     status = series["marketObjectStatus.status"].text
     ordering = (codes.ORDERED, codes.MODIFIED, codes.CANCELLED, codes.WITHDRAWN)
     if status not in ordering:
         raise _RefusedError("unsupported_function", _found(series, "marketObjectStatus.status", ordering))
     reactive = document["type"].text == codes.VOLTAGE_CONTROL
-    of_type = {meaning.business: meaning for meaning in _MEANINGS if meaning.reactive == reactive}
+    of_type = {meaning.business: meaning for meaning in MEANINGS if meaning.reactive == reactive}
     meaning = of_type.get(series["businessType"].text)
     if meaning is None:
         raise _RefusedError("unsupported_function", _found(series, "businessType", of_type))
@@ -179,7 +153,7 @@ def _meaning(document: Element, series: Element) -> _Meaning:
     return meaning
 
 
-def _unit(series: Element, meaning: _Meaning) -> tuple[str, int]:
+def _unit(series: Element, meaning: Meaning) -> tuple[str, int]:
     name = series["measurement_Unit.name"].text
     if name not in meaning.units:
         raise MalformedError(_found(series, "measurement_Unit.name", meaning.units))
@@ -254,104 +228,3 @@ def _points(period: Element, length_s: float) -> tuple[int, list[Decimal]]:
 
 def _found(parent: Element, name: str, accepted: Iterable[str]) -> str:
     return f"{parent[name].where} is {found(parent[name].text)}; accepted are {listed(accepted)}"
-
-
-def activation(
-    orders: Sequence[Activation], agreed: Agreement, *, status: str = codes.ORDERED, namespace: str | None = None
-) -> bytes:
-    """
-    The document that orders these activations, of one document and revision; status A09 takes them back.
-
-    Raises:
-        ValueError: The standard cannot say what they say: a reader would take something else for it.
-    """
-    payload = written(_document(orders, agreed, status), ACTIVATION, namespace)
-    read = parse_order(payload, "", agreed)
-    if status in {codes.ORDERED, codes.MODIFIED}:
-        for order, back in zip(orders, read, strict=True):
-            if replace(order, digest="") != (replace(back, digest="") if not isinstance(back, Refusal) else back):
-                raise ValueError(f"{order.id} cannot be ordered by an activation document: {_difference(order, back)}")
-    return payload
-
-
-def _difference(order: Activation, back: Order) -> str:
-    if not isinstance(back, Activation):
-        return back.detail if isinstance(back, Refusal) else "it would be read as a cancellation"
-    names = [field.name for field in fields(order) if field.name != "digest"]
-    return "; ".join(
-        f"{name} is {getattr(order, name)!r}, and would be read as {getattr(back, name)!r}"
-        for name in names
-        if getattr(order, name) != getattr(back, name)
-    )
-
-
-def _document(orders: Sequence[Activation], agreed: Agreement, status: str) -> Element:
-    if not orders:
-        raise ValueError("a document has at least one order")
-    head = orders[0]
-    meaning = _meaning_of(head)
-    if head.kind not in codes.PROCESS_OF_KIND:
-        raise ValueError(
-            f"{head.id} is of the kind {head.kind}; an activation document has {listed(codes.PROCESS_OF_KIND)}"
-        )
-    spans = [_span(order) for order in orders]
-    root = Element("Activation_MarketDocument")
-    root.children = [
-        leaf("mRID", split_id(head.id)[0]),
-        leaf("revisionNumber", str(head.revision)),
-        leaf("type", codes.VOLTAGE_CONTROL if meaning.reactive else codes.REDISPATCH),
-        leaf("process.processType", codes.PROCESS_OF_KIND[head.kind]),
-        *agreed.dso.written("sender"),
-        *agreed.site.written("receiver"),
-        leaf("createdDateTime", second(head.issued)),
-        interval("activation_Time_Period.timeInterval", min(start for start, _ in spans), max(end for _, end in spans)),
-        *(_series(order, agreed, status) for order in orders),
-    ]
-    return root
-
-
-def _meaning_of(order: Activation) -> _Meaning:
-    meaning = next((one for one in _MEANINGS if one.function == order.function), None)
-    if meaning is None:
-        raise ValueError(
-            f"{order.id} has the function {order.function}; an activation document has {listed(FUNCTIONS)}"
-        )
-    return meaning
-
-
-def _span(order: Activation) -> tuple[float, float]:
-    if order.start is None or order.end is None:
-        raise ValueError(f"{order.id} has no start or no end; an activation document has both")
-    return order.start, order.end
-
-
-def _series(order: Activation, agreed: Agreement, status: str) -> Element:
-    meaning = _meaning_of(order)
-    start, end = _span(order)
-    values = order.schedule.values if order.schedule is not None else (order.value or 0.0,)
-    step_s = order.schedule.resolution_s if order.schedule is not None else end - start
-    direction = meaning.direction or (codes.DOWN if min(values) < 0 else codes.UP)
-    sign = -1 if meaning.direction is None and direction == codes.DOWN else 1
-    if order.unit not in codes.WRITTEN:
-        raise ValueError(f"{order.id} has the unit {order.unit}; a document has {listed(codes.WRITTEN)}")
-    unit = codes.WRITTEN[order.unit]
-    period = Element("Period", children=[interval("timeInterval", start, end), leaf("resolution", duration(step_s))])
-    for position, value in enumerate(values, start=1):
-        text = quantity(value * sign, unit)
-        period.children.append(Element("Point", children=[leaf("position", str(position)), leaf("quantity", text)]))
-    resource = agreed.resources.get(order.target) or (Mrid(order.target) if order.target != "pcc" else None)
-    return Element(
-        "TimeSeries",
-        children=[
-            leaf("mRID", split_id(order.id)[1]),
-            agreed.site.mrid.written("resourceProvider_MarketParticipant.mRID"),
-            leaf("businessType", meaning.business),
-            agreed.domain.written("acquiring_Domain.mRID"),
-            agreed.domain.written("connecting_Domain.mRID"),
-            leaf("measurement_Unit.name", unit),
-            leaf("flowDirection.direction", direction),
-            leaf("marketObjectStatus.status", status),
-            *([resource.written("registeredResource.mRID")] if resource is not None else []),
-            period,
-        ],
-    )

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.model import Activation, Cancellation, Kind, Refusal, Schedule
-from gateway.uplink.messages.cim_xml.activation import activation, parse_order
+from gateway.uplink.messages.cim_xml.activation import parse_order
+from gateway.uplink.messages.cim_xml.ordering import activation
 from gateway.uplink.messages.cim_xml.parties import Agreement, Mrid, Party, order_id, split_id
 
 SAMPLE = (Path(__file__).parent / "samples" / "activation.xml").read_text(encoding="utf-8")
@@ -484,3 +485,17 @@ def test_an_agreement_with_an_overlong_party_writes_nothing(agreed: Agreement) -
     other = replace(agreed, site=Party(Mrid("10XAGG-EXAMPLE-YY"), "A27"))
     with pytest.raises(ValueError, match=r"receiver_MarketParticipant\.mRID .* accepted is 1 to 16"):
         activation([ordered()], other)
+
+
+def test_two_series_of_one_mrid_are_not_written(agreed: Agreement) -> None:
+    order = ordered((">SITE-0042<", ">pv-park-7<"))
+    with pytest.raises(ValueError, match="'1' again"):
+        activation([order, order], agreed)
+    with pytest.raises(ValueError, match="at least one order"):
+        activation([], agreed)
+
+
+@pytest.mark.parametrize("status", ["A07", "A34"])
+def test_a_status_that_orders_nothing_is_not_written_as_an_order(agreed: Agreement, status: str) -> None:
+    with pytest.raises(ValueError, match="accepted are A10, A31, A09, A13"):
+        activation([ordered()], agreed, status=status)

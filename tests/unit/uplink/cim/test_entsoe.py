@@ -20,8 +20,9 @@ from xsdata_pydantic.bindings import XmlContext, XmlParser, XmlSerializer
 from gateway.model import Ack, Activation, Frame, Kind, Quality, Schedule, Status
 from gateway.uplink.messages.cim_xml import schema
 from gateway.uplink.messages.cim_xml.acknowledgement import acknowledgement, read_acknowledgement
-from gateway.uplink.messages.cim_xml.activation import activation, parse_order
+from gateway.uplink.messages.cim_xml.activation import parse_order
 from gateway.uplink.messages.cim_xml.measurement import measurements
+from gateway.uplink.messages.cim_xml.ordering import activation, response
 from gateway.uplink.messages.cim_xml.parties import Agreement
 from gateway.uplink.messages.cim_xml.schema import Facet, Part
 
@@ -204,3 +205,10 @@ def test_measurements_of_ours_are_understood(agreed: Agreement) -> None:
     points = [(point.position, point.quantity, point.quality.value) for point in series.period[0].point]
     assert points == [(1, Decimal("59.8"), "A04"), (2, None, "A02")]
     assert series.market_evaluation_point_m_rid.value == "SITE-0042"
+
+
+def test_a_response_of_ours_is_understood(agreed: Agreement) -> None:
+    ack = Ack(id=ORDER.id, revision=7, n=3, status=Status.STARTED, time=1792915204.21)
+    document = judged(response("pv-park-7", ORDER, ack, agreed) or b"", NEWEST)
+    assert (document.type_value.value, document.order_market_document_m_rid) == ("A41", "ACT-1")
+    assert document.time_series[0].market_object_status_status.value == "A07"
