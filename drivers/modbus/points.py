@@ -188,6 +188,10 @@ class ModbusPoint(Section):
     max_step: FiniteFloat | None = Field(
         default=None, gt=0, description="A larger step from one read to the next is uncertain until a read confirms it."
     )
+    stuck_after: Period | None = Field(
+        default=None,
+        description="It stands still this long only when the device is frozen: uncertain from then on until it moves.",
+    )
     write: Write | None = Field(default=None, description="How it is written.")
 
     @property
@@ -262,6 +266,8 @@ def _meaning_mistakes(point: ModbusPoint) -> Iterator[str]:
         yield f"enumeration should be of an integer, found {kind}"
     if point.max_step is not None and (plain or point.writable):
         yield "max_step should be left out: it is for numbers that are only read"
+    if point.stuck_after is not None and point.writable:
+        yield "stuck_after should be left out: it is for values that are only read, a set-point may stand"
     if point.not_implemented is not None:
         if kind == "string":
             yield "not_implemented should be left out: a string without characters is no value"

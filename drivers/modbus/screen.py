@@ -1,12 +1,23 @@
-"""What the readings of a device mean beside each other: steps that are too large, set-points out of force. Pure."""
+"""What the readings of a device mean beside each other: steps too large, counters back, values that stand still."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from drivers.modbus.codec import decode_words
 from drivers.modbus.points import ModbusPoint
 from gateway.model import Measurement, Quality, Value
+
+COUNTERS = (".energy_export", ".energy_import")
+"""What these points, their phases and tariffs among them, count only rises: the names are those of the contract."""
+_log = logging.getLogger(__name__)
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
+
 
 Tell = Callable[[Sequence[Measurement]], None]
 """Takes what was read; what of it is emitted, and as what, is decided behind it."""
@@ -16,13 +27,22 @@ class Screen:
     """
     Lets readings through, and changes what they must not be taken for.
 
-    A step larger than `max_step` is uncertain until another reading lies beside it. A set-point is None, out of force,
-    while all registers of its release hold what releases it. Where its own register is one of them, that one counts
-    only while we have no set-point in it: "no limit" may be what we were told to write.
+    A step larger than `max_step` is uncertain until another reading lies beside it, and a counter of energy that goes
+    back until another reading goes on from there: it was reset, rolled over, or is that of another device, which is
+    told once. A value that stood still for `stuck_after` is uncertain until it moves.
+
+    A set-point is None, out of force, while all registers of its release hold what releases it. Where its own register
+    is one of them, that one counts only while we have no set-point in it: "no limit" may be what we were told to write.
+
+    `time` is that of the event loop, in seconds.
     """
 
-    def __init__(self, device: str, points: Collection[ModbusPoint]) -> None:
+    def __init__(self, device: str, points: Collection[ModbusPoint], *, time: Callable[[], float] = _loop_time) -> None:
+        self._time = time
         self._max_steps = {f"{device}.{point.name}": point.max_step for point in points if point.max_step is not None}
+        self._stuck_after = {
+            f"{device}.{point.name}": point.stuck_after for point in points if point.stuck_after is not None
+        }
         self._releases: dict[str, tuple[str, ...]] = {}
         self._held: dict[str, Value | None] = {}
         self._own: set[str] = set()
@@ -37,18 +57,25 @@ class Screen:
         self._stands: dict[str, bool] = {}
         self._trusted: dict[str, float] = {}
         self._doubted: dict[str, float] = {}
+        self._totals: dict[str, float] = {}
+        self._since: dict[str, tuple[Value | None, float]] = {}
+        self._stuck: set[str] = set()
         self.engaged: set[str] = set()
         """Set-points that we wrote, and did not take out of force since."""
 
     def forget(self) -> None:
-        """After a loss: what was read before it is no neighbour of what comes next."""
+        """After a loss: what was read before it is no neighbour of what comes next, but counters do not go back."""
         self._stands.clear()
         self._trusted.clear()
         self._doubted.clear()
+        self._since.clear()
+        self._stuck.clear()
 
     def passed(self, measurements: Sequence[Measurement]) -> Sequence[Measurement]:
         """The same measurements, for the points that there are and as they are to be taken."""
-        return list(self._passed(measurements)) if self._max_steps or self._releases else measurements
+        if self._max_steps or self._releases or self._stuck_after or any(_counts(each.point) for each in measurements):
+            return list(self._passed(measurements))
+        return measurements
 
     def _passed(self, measurements: Iterable[Measurement]) -> Iterator[Measurement]:
         points: list[Measurement] = []
@@ -60,22 +87,51 @@ class Screen:
         for each in points:
             if each.quality is not Quality.GOOD:
                 yield each
-            elif each.point in self._max_steps and isinstance(each.value, int | float):
-                yield each if self._confirmed(each.point, each.value) else each._replace(quality=Quality.UNCERTAIN)
             elif each.point in self._releases:
                 yield from self._in_force(each)
-            else:
+            elif self._believed(each.point, each.value):
                 yield each
+            else:
+                yield each._replace(quality=Quality.UNCERTAIN)
+
+    def _believed(self, point: str, value: Value | None) -> bool:
+        confirmed = not isinstance(value, int | float) or self._confirmed(point, value)
+        return confirmed and not (point in self._stuck_after and self._stands_still(point, value))
 
     def _confirmed(self, point: str, value: float) -> bool:
-        neighbours = (self._trusted.get(point), self._doubted.pop(point, None))
-        if neighbours[0] is None or any(
-            near is not None and abs(value - near) <= self._max_steps[point] for near in neighbours
-        ):
-            self._trusted[point] = value
+        step, counts = self._max_steps.get(point), _counts(point)
+        if step is None and not counts:
             return True
-        self._doubted[point] = value
-        return False
+        trusted, doubted = self._trusted.get(point), self._doubted.pop(point, None)
+        total = self._totals.get(point, value) if counts else value
+        leapt = step is not None and trusted is not None and abs(value - trusted) > step
+        if (leapt or value < total) and not (
+            doubted is not None and (step is None or abs(value - doubted) <= step) and not (counts and value < doubted)
+        ):
+            self._doubted[point] = value
+            return False
+        self._trusted[point] = value
+        if counts:
+            self._totals[point] = value
+            if value < total:
+                _log.warning("%s: went back from %g to %g: reset, rolled over or another device", point, total, value)
+        return True
+
+    def _stands_still(self, point: str, value: Value | None) -> bool:
+        now, limit_s = self._time(), self._stuck_after[point]
+        stood = self._since.get(point)
+        if stood is None or stood[0] != value:
+            self._since[point] = value, now
+            if point in self._stuck:
+                self._stuck.discard(point)
+                _log.info("%s: moves again", point)
+            return False
+        if now - stood[1] < limit_s:
+            return False
+        if point not in self._stuck:
+            self._stuck.add(point)
+            _log.warning("%s: has stood at %s for %g s: the device may be frozen", point, value, now - stood[1])
+        return True
 
     def _in_force(self, measurement: Measurement) -> Iterator[Measurement]:
         ours = measurement.point in self.engaged
@@ -84,3 +140,7 @@ class Screen:
             return  # not known before all of them were read once
         released = bool(judged) and all(self._stands[name] for name in judged)
         yield measurement._replace(value=None) if released else measurement
+
+
+def _counts(point: str) -> bool:
+    return any(name in point for name in COUNTERS)

@@ -117,6 +117,10 @@ def test_states_are_numbered_as_the_document_numbers_them() -> None:
         pytest.param(
             {"access": "read-write", "max_step": 1}, (), "numbers that are only read", id="step-of-a-set-point"
         ),
+        pytest.param({"stuck_after": "0s"}, ("stuck_after",), "longer than 0", id="stuck-at-once"),
+        pytest.param(
+            {"access": "read-write", "stuck_after": "1h"}, (), "values that are only read", id="set-point-that-stands"
+        ),
         pytest.param({"access": "write", "bits": "0"}, (), "the register is read, changed", id="bits-written-blind"),
         pytest.param(
             {"access": "write", "enumeration": {0: "a", 1: "a"}}, (), "'a' again", id="written-word-of-two-numbers"
