@@ -65,6 +65,7 @@ PURE = (
     "gateway.commissioning.plot",
     "gateway.commissioning.page",
     "gateway.uplink.messages",
+    "gateway.ledger",
     "hil.plant",
 )
 IMPURE = {"asyncio", "time", "datetime", "sqlite3", "logging", "socket", "threading", "aiomqtt", "random", "os"}
