@@ -52,7 +52,6 @@ CODING_SCHEMES = _codes(
     "NIE NIT NKG NKZ NLI NLT NLU NLV NMA NMD NMK NNL NNN NNO NPL NPT NRO NRU NSE NSI NSK NTR NUA"
 )
 
-ACKNOWLEDGEMENT = "A17"
 MEASUREMENT = "A45"
 DEACTIVATION = "A36"
 REDISPATCH = "A96"
@@ -86,15 +85,7 @@ POWER_OF_TEN: Mapping[str, tuple[str, int]] = {
     "MAR": ("var", 6),
     "P1": ("%", 0),
     "KWH": ("Wh", 3),
-    "MWH": ("Wh", 6),
-    "GWH": ("Wh", 9),
     "MAH": ("varh", 6),
-    "MVA": ("VA", 6),
-    "KVT": ("V", 3),
-    "AMP": ("A", 0),
-    "HTZ": ("Hz", 0),
-    "MTZ": ("Hz", -3),
-    "CEL": ("°C", 0),
 }
 """Our unit of a unit of the standard, and by which power of ten its numbers are smaller."""
 WRITTEN: Mapping[str, str] = {
@@ -103,10 +94,5 @@ WRITTEN: Mapping[str, str] = {
     "%": "P1",
     "Wh": "KWH",
     "varh": "MAH",
-    "VA": "MVA",
-    "V": "KVT",
-    "A": "AMP",
-    "Hz": "HTZ",
-    "°C": "CEL",
 }
 """The unit in which we write one of ours: that of a site, not that of a power station."""

@@ -21,6 +21,8 @@ DEPTH_MAX = 8
 """Levels of elements. The reason of a point is on the sixth."""
 ELEMENTS_MAX = 16_384
 """More than the points of the longest schedule that a payload has room for."""
+NAME_MAX = 100
+"""Characters of an element's name, of ASCII: twice the longest, and short enough to be repeated in an answer."""
 _PIECE = 4096
 """Bytes between two looks at whether a fault was found; few enough that what follows a fault costs nothing."""
 _WHITE = " \t\r\n"
@@ -140,6 +142,8 @@ class Reader:
             self.namespace = namespace
         if namespace != self.namespace:
             raise self._refuse(f"{found(name)} in the namespace {found(namespace)}", self.namespace)
+        if len(name) > NAME_MAX or not name.isascii():
+            raise self._refuse(f"an element {found(name)}", f"a name of up to {NAME_MAX} ASCII characters")
         self._elements += 1
         if self._elements > ELEMENTS_MAX:
             raise self._refuse("one element more", f"up to {ELEMENTS_MAX} elements")

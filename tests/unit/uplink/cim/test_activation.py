@@ -369,6 +369,37 @@ def test_a_schedule_that_would_grow_beyond_its_bound_is_refused_before_it_does()
 
 
 @pytest.mark.parametrize(
+    ("start", "end", "points"),
+    [
+        pytest.param("2026-06-09T22:00Z", "2026-06-10T22:00Z", 96, id="a day of 24 h"),
+        pytest.param("2026-10-24T22:00Z", "2026-10-25T23:00Z", 100, id="the day of 25 h"),
+        pytest.param("2026-03-28T23:00Z", "2026-03-29T22:00Z", 92, id="the day of 23 h"),
+    ],
+)
+def test_a_local_day_has_as_many_quarters_of_an_hour_as_it_lasts(start: str, end: str, points: int) -> None:
+    """The day-ahead profile on the days on which the clocks change."""
+
+    def day(count: int) -> tuple[tuple[str, str], ...]:
+        quarters = "".join(
+            f"<Point><position>{n}</position><quantity>{n}</quantity></Point>" for n in range(1, count + 1)
+        )
+        old = SAMPLE[SAMPLE.index("<Point>") : SAMPLE.rindex("</Point>") + len("</Point>")]
+        return (old, quarters), ("2026-10-25T08:00Z", start), ("2026-10-25T08:30Z", end)
+
+    order = ordered(*day(points))
+    assert order.schedule == Schedule(900.0, tuple(n * 1000.0 for n in range(1, points + 1)))
+    for wrong in {92, 96, 100} - {points}:
+        assert f"has {wrong} points of PT15M; accepted are {points}" in refused(*day(wrong)).detail
+
+
+def test_a_party_of_another_coding_scheme_is_another_party(agreed: Agreement) -> None:
+    other = ('codingScheme="A01">10XAGG-EXAMPLE-Y</receiver', 'codingScheme="A10">10XAGG-EXAMPLE-Y</receiver')
+    (refusal,) = parse_order(changed(other), "pv-park-7", agreed)
+    assert isinstance(refusal, Refusal)
+    assert refusal.code == "unknown_target"
+
+
+@pytest.mark.parametrize(
     ("old", "new", "code", "where"),
     [
         ("10XAGG-EXAMPLE-Y", "10XOTHER-------Z", "unknown_target", "receiver_MarketParticipant.mRID"),
