@@ -44,6 +44,9 @@ class Framing(Protocol):
     def air_time_s(self, request: Request) -> float:
         """How long request and answer are on the line, as far as this is known and matters."""
 
+    def instead(self) -> str:
+        """What came instead of an answer to the request under way, said after a time-out; empty if unremarkable."""
+
 
 class TcpFraming:
     """Modbus TCP: an answer carries the transaction number of its request."""
@@ -86,6 +89,9 @@ class TcpFraming:
 
     def air_time_s(self, request: Request) -> float:  # noqa: ARG002 -- a network adds nothing that counts
         return 0.0
+
+    def instead(self) -> str:
+        return ""
 
 
 def checked(request: Request, unit: int, pdu: bytes) -> Answer:

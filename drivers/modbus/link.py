@@ -269,7 +269,7 @@ class Link(asyncio.Protocol):
 
     def _timed_out(self) -> None:
         self.unanswered += 1
-        self._settle(NoAnswerError(f"no answer within {self._timeout_s:g} s"))
+        self._settle(NoAnswerError(f"no answer within {self._timeout_s:g} s{self._framing.instead()}"))
         self._not_before(self._gap_s)
         if not self._numbered:
             self._keep_quiet()

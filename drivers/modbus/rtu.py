@@ -21,6 +21,7 @@ SILENCE_MIN_S = 0.00175
 """2.5.1.1: above 19200 Bd the silence between two frames no longer shrinks."""
 _OVERHEAD = 3  # unit and checksum
 _EXCEPTION_SIZE = 5
+_NO_FRAME = "bytes come that make no frame: is it the baud rate, the parity or another protocol?"
 
 
 def _table() -> tuple[int, ...]:
@@ -71,8 +72,7 @@ def parse(received: bytes, request: Request) -> Answer:
     pdu = received[1:]
     refused = pdu[:1] == bytes((function | 0x80,))
     if not refused and pdu[: len(request.head)] != request.head[: len(pdu)]:
-        sent = frame(unit, request.pdu)
-        if received[: len(sent)] == sent[: len(received)]:
+        if _repeats(received, request):
             return WrongAnswerError("the request itself came back: the adapter echoes, which echo=true accounts for")
         return WrongAnswerError(
             f"function {function} was asked: expected an answer beginning {request.head.hex(' ')}, "
@@ -88,7 +88,9 @@ def parse(received: bytes, request: Request) -> Answer:
 
 class RtuFraming:
     """
-    The frames of one line; `line` is None behind a serial server, whose settings are not known here.
+    The frames of one connection; `line` is None behind a serial server, whose settings are not known here.
+
+    Until one answer was understood, what is none is taken for a sign of wrong settings, and after it for noise.
     """
 
     numbered = False
@@ -98,6 +100,7 @@ class RtuFraming:
         self._request: Request | None = None
         self._buffer = b""
         self._echo = b""
+        self._understood = False
 
     def frame(self, request: Request) -> bytes:
         sent = frame(request.unit, request.pdu)
@@ -120,6 +123,10 @@ class RtuFraming:
         if answer is None:
             return
         self._request = None
+        if not isinstance(answer, WrongAnswerError):
+            self._understood = True
+        elif not (self._understood or _repeats(self._buffer, request)):
+            answer = WrongAnswerError(f"{answer}; {_NO_FRAME}")
         yield answer
         if isinstance(answer, bytes) and len(self._buffer) > answer_size(request):
             yield None
@@ -128,6 +135,15 @@ class RtuFraming:
         if self._line is None:
             return 0.0
         return line_time_s(len(request.pdu) + _OVERHEAD, answer_size(request), self._line)
+
+    def instead(self) -> str:
+        if not self._buffer:
+            line = self._line
+            if self._understood or line is None:
+                return ""
+            return f", nor anything before at {line.baudrate} Bd, parity {line.parity}: settings, wiring or unit id?"
+        found = f", only {len(self._buffer)} bytes ({_begin(self._buffer)})"
+        return found if self._understood else f"{found}; {_NO_FRAME}"
 
     def _without_echo(self) -> WrongAnswerError | None:
         """Take off what we sent ourselves."""
@@ -153,6 +169,12 @@ def line_time_s(request_bytes: int, answer_bytes: int, line: SerialLine) -> floa
     the bytes of both and the silence after each. What the device needs to think is not in it.
     """
     return (request_bytes + answer_bytes) * CHARACTER_BITS / line.baudrate + 2 * silence_s(line)
+
+
+def _repeats(received: bytes, request: Request) -> bool:
+    """Whether the bytes are what was sent, as far as they go."""
+    sent = frame(request.unit, request.pdu)
+    return received[: len(sent)] == sent[: len(received)]
 
 
 def _begin(data: bytes) -> str:

@@ -114,7 +114,7 @@ class Screen:
         if counts:
             self._totals[point] = value
             if value < total:
-                _log.warning("%s: went back from %g to %g: reset, rolled over or another device", point, total, value)
+                _log.warning("%s: went back from %s to %s: reset, rolled over or another device", point, total, value)
         return True
 
     def _stands_still(self, point: str, value: Value | None) -> bool:
