@@ -21,6 +21,8 @@ LOAD_WARNING = 0.7
 LOAD_MAX = 1.0
 SETPOINTS = frozenset({LIMIT, SETPOINT, REACTIVE_SETPOINT})
 PERIODS_MAX = 5
+REVERT_POLLS_MIN = 4
+"""Polls and ticks within a device's reversion time: two in half of it, so that one lost refresh is made up for."""
 """A meter that is read less often than every fifth tick makes the closed loop act on what has long passed."""
 
 
@@ -109,10 +111,29 @@ def warnings(site: Site) -> Iterator[str]:
         yield "control.fallback.pcc_meter_lost is not set: without the meter the last set-points stay in force"
     if fallback.der_lost is None or fallback.der_lost.device_revert is None:
         yield "control.fallback.der_lost.device_revert is not set: devices keep a set-point when the gateway is gone"
+    else:
+        yield from _reversion_warnings(site, fallback.der_lost.device_revert)
     for number, uplink in enumerate(site.uplinks):
         for way, path in _files(uplink, f"uplinks[{number}]"):
             if not path.is_file():
                 yield f"{way}: there is no file {path}"
+
+
+def _reversion_warnings(site: Site, revert_s: float) -> Iterator[str]:
+    """A set-point is refreshed at half its time; what is shorter than some polls ends between two refreshes."""
+    for device_id in site.ders:
+        needed_s = REVERT_POLLS_MIN * (site.device(device_id).poll + site.control.period)
+        if revert_s < needed_s:
+            yield (
+                f"control.fallback.der_lost.device_revert: after {revert_s:g} s {device_id} would let go between two "
+                f"refreshes; give it at least {needed_s:g} s"
+            )
+    lost = site.control.fallback.uplink_lost
+    if lost is not None and revert_s > lost.after:
+        yield (
+            f"control.fallback.uplink_lost stands in after {lost.after:g} s, but with the gateway gone, too, devices "
+            f"keep their set-points for {revert_s:g} s (der_lost.device_revert)"
+        )
 
 
 def _meter_warnings(site: Site, meter: AnyDevice) -> Iterator[str]:

@@ -235,6 +235,20 @@ def test_check_prints_the_plan_and_warns_of_what_cannot_work(site_file: Path) ->
         ),
         pytest.param("role: pv", "role: load", "no device follows set-points: orders cannot be followed", id="no-der"),
         pytest.param(
+            "control: {pcc: pcc}",
+            "control: {pcc: pcc, fallback: {der_lost: {after: 30s, device_revert: 3s}}}",
+            "control.fallback.der_lost.device_revert: after 3 s inv1 would let go between two refreshes; "
+            "give it at least 4.8 s",
+            id="reverts-too-soon",
+        ),
+        pytest.param(
+            "control: {pcc: pcc}",
+            "control: {pcc: pcc, fallback: {uplink_lost: {after: 1min}, der_lost: {after: 30s, device_revert: 2min}}}",
+            "control.fallback.uplink_lost stands in after 60 s, but with the gateway gone, too, devices keep their "
+            "set-points for 120 s (der_lost.device_revert)",
+            id="reverts-too-late",
+        ),
+        pytest.param(
             "role: meter",
             "role: battery",
             "pcc: has no set-point that can be written, so it cannot follow orders",
