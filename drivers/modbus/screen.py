@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from math import inf
+from operator import attrgetter
 
 from drivers.modbus.codec import decode_words
 from drivers.modbus.points import ModbusPoint
@@ -12,6 +14,7 @@ from gateway.model import Measurement, Quality, Value
 
 COUNTERS = (".energy_export", ".energy_import")
 """What these points, their phases and tariffs among them, count only rises: the names are those of the contract."""
+_NAME = attrgetter("point")
 _log = logging.getLogger(__name__)
 
 
@@ -58,6 +61,9 @@ class Screen:
         self._trusted: dict[str, float] = {}
         self._doubted: dict[str, float] = {}
         self._totals: dict[str, float] = {}
+        self._seen: set[str] = set()
+        self._counters: set[str] = set()
+        self._judged = {*self._max_steps, *self._stuck_after}
         self._since: dict[str, tuple[Value | None, float]] = {}
         self._stuck: set[str] = set()
         self.engaged: set[str] = set()
@@ -73,9 +79,18 @@ class Screen:
 
     def passed(self, measurements: Sequence[Measurement]) -> Sequence[Measurement]:
         """The same measurements, for the points that there are and as they are to be taken."""
-        if self._max_steps or self._releases or self._stuck_after or any(_counts(each.point) for each in measurements):
+        self._look_at(measurements)
+        if self._releases or not self._judged.isdisjoint(map(_NAME, measurements)):
             return list(self._passed(measurements))
         return measurements
+
+    def _look_at(self, measurements: Sequence[Measurement]) -> None:
+        """Find the counters; each name is looked into once: with each reading, it took as long as decoding them."""
+        if not self._seen.issuperset(map(_NAME, measurements)):
+            names = {each.point for each in measurements}
+            self._seen |= names
+            self._counters |= {name for name in names if any(counter in name for counter in COUNTERS)}
+            self._judged |= self._counters
 
     def _passed(self, measurements: Iterable[Measurement]) -> Iterator[Measurement]:
         points: list[Measurement] = []
@@ -89,7 +104,7 @@ class Screen:
                 yield each
             elif each.point in self._releases:
                 yield from self._in_force(each)
-            elif self._believed(each.point, each.value):
+            elif each.point not in self._judged or self._believed(each.point, each.value):
                 yield each
             else:
                 yield each._replace(quality=Quality.UNCERTAIN)
@@ -99,23 +114,23 @@ class Screen:
         return confirmed and not (point in self._stuck_after and self._stands_still(point, value))
 
     def _confirmed(self, point: str, value: float) -> bool:
-        step, counts = self._max_steps.get(point), _counts(point)
-        if step is None and not counts:
-            return True
         trusted, doubted = self._trusted.get(point), self._doubted.pop(point, None)
-        total = self._totals.get(point, value) if counts else value
-        leapt = step is not None and trusted is not None and abs(value - trusted) > step
-        if (leapt or value < total) and not (
-            doubted is not None and (step is None or abs(value - doubted) <= step) and not (counts and value < doubted)
-        ):
+        total = self._totals.get(point, value)
+        leapt = trusted is not None and abs(value - trusted) > self._max_steps.get(point, inf)
+        goes_on = doubted is not None and self._may_follow(point, doubted, value)
+        if (leapt or value < total) and not goes_on:
             self._doubted[point] = value
             return False
         self._trusted[point] = value
-        if counts:
+        if point in self._counters:
             self._totals[point] = value
             if value < total:
                 _log.warning("%s: went back from %s to %s: reset, rolled over or another device", point, total, value)
         return True
+
+    def _may_follow(self, point: str, before: float, value: float) -> bool:
+        rises = value >= before or point not in self._counters
+        return rises and abs(value - before) <= self._max_steps.get(point, inf)
 
     def _stands_still(self, point: str, value: Value | None) -> bool:
         now, limit_s = self._time(), self._stuck_after[point]
@@ -140,7 +155,3 @@ class Screen:
             return  # not known before all of them were read once
         released = bool(judged) and all(self._stands[name] for name in judged)
         yield measurement._replace(value=None) if released else measurement
-
-
-def _counts(point: str) -> bool:
-    return any(name in point for name in COUNTERS)
