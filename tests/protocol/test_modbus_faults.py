@@ -47,6 +47,7 @@ S18 flapping link               ::test_a_flapping_link_leaves_nothing_behind_and
 S19 50 dead, 10 healthy         ::test_healthy_devices_keep_every_turn_beside_50_dead_ones
 S20 write refused or torn       protocol/test_modbus_writes.py::test_a_refused_value_leaves_nothing_of_its_sequence_behind
                                 protocol/test_modbus_answers.py::test_a_write_that_is_echoed_but_not_held_is_refused
+                                ::test_a_write_that_the_device_took_in_part_is_refused_and_not_repeated
                                 protocol/test_modbus_answers.py::test_a_write_that_is_never_answered_is_not_repeated_and_not_known
                                 protocol/test_modbus_writes.py::test_flash_is_written_only_when_its_value_differs_and_within_its_budget
 
@@ -54,7 +55,8 @@ Modbus RTU
 S21 bit noise                   ::test_noise_on_a_line_costs_the_answers_it_hits_and_no_more
                                 protocol/test_modbus_rtu.py::test_noise_costs_answers_and_never_gives_a_value
                                 unit/drivers/test_modbus_rtu.py::test_one_wrong_bit_anywhere_makes_an_answer_none
-S22 late answer, no number      protocol/test_modbus_rtu.py::test_an_answer_after_its_time_out_is_never_taken_for_the_next_one
+S22 late answer, no number      ::test_10_000_answers_without_a_number_give_no_wrong_value_however_late_they_are
+                                protocol/test_modbus_rtu.py::test_an_answer_after_its_time_out_is_never_taken_for_the_next_one
                                 protocol/test_modbus_rtu.py::test_a_late_answer_that_the_loop_has_not_handed_on_yet_is_no_answer_to_the_next_request
                                 protocol/test_modbus_rtu.py::test_nothing_is_sent_while_a_late_answer_may_come
 S23 babble, burst, echo         ::test_a_line_that_babbled_for_a_while_is_read_again
@@ -74,6 +76,8 @@ import asyncio
 import logging
 import random
 import re
+import selectors
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -81,7 +85,7 @@ from typing import Any
 
 import pytest
 
-from drivers.base import Driver
+from drivers.base import Driver, WriteRefused
 from drivers.modbus import pdu
 from drivers.modbus.config import ModbusDevice
 from drivers.modbus.driver import build
@@ -404,6 +408,27 @@ async def test_a_frozen_value_is_uncertain_until_it_moves_and_its_neighbour_is_g
     assert caplog.text.count("d.r7: has stood at 2300") == 1
 
 
+async def test_a_write_that_the_device_took_in_part_is_refused_and_not_repeated() -> None:
+    """Of two registers it keeps the first."""
+
+    class Torn(MemoryRegisters):
+        def write(self, space: str, address: int, words: list[int]) -> None:
+            super().write(space, address, words[:1])
+
+    registers = Torn(holding={7: 0, 8: 0})
+    limit = {"name": "limit", "register": "holding:7", "type": "uint32", "access": "read-write"}
+    async with ModbusFace({1: registers}) as face:
+        driver = device("d", face.port, limit)
+        async with running(driver) as watch:
+            await watch.until(lambda: watch.value("d.limit") == 0)
+            with pytest.raises(WriteRefused, match="wrote 65538, the device holds 65536"):
+                await driver.write(SetPoint("d.limit", 0x10002, expires=float("inf"), cause="test"))
+            read = len(watch.measurements)
+            await watch.until(lambda: len(watch.measurements) > read + 3)
+
+    assert len(registers.writes) == 1
+
+
 # Many, and often
 
 
@@ -484,6 +509,76 @@ def test_noise_on_a_line_costs_the_answers_it_hits_and_no_more(rate: float) -> N
 
     assert wrong == 0
     assert right / answers >= (1 - rate) ** size - 0.05
+
+
+class Ahead(asyncio.SelectorEventLoop):
+    """A loop whose clock jumps to the next timer: an hour on a line takes a second."""
+
+    def __init__(self) -> None:
+        super().__init__(selector := selectors.SelectSelector())
+        self._now_s = 0.0
+        select = selector.select
+
+        def jump(timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            self._now_s += timeout or 0.0
+            return select(0)
+
+        selector.select = jump  # type: ignore[method-assign]  # nothing is waited for
+
+    def time(self) -> float:
+        return self._now_s
+
+
+class Wire(asyncio.Transport):
+    """A serial line to a device that takes up to almost twice its time-out, and now and then answers twice on end."""
+
+    def __init__(self, link: Link, timeout_s: float) -> None:
+        super().__init__()
+        self._link, self._timeout_s = link, timeout_s
+        self._chance = random.Random(22)
+        self._file = socket.socketpair()
+        link.connection_made(self)
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return self._file[0] if name == "socket" else default
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        answer = serial_peers.right_answer(bytes(data))
+        delay_s = self._chance.choice((0.3, 0.9, 1.2, 1.6, 1.95)) * self._timeout_s
+        for _ in range(self._chance.choice((1, 1, 1, 2))):
+            asyncio.get_running_loop().call_later(delay_s, self._link.data_received, answer)
+
+    def abort(self) -> None:
+        for each in self._file:
+            each.close()
+        asyncio.get_running_loop().call_soon(self._link.connection_lost, None)
+
+
+def test_10_000_answers_without_a_number_give_no_wrong_value_however_late_they_are() -> None:
+    """As late as the quiet time after a time-out covers; each register holds its own number."""
+
+    async def ask() -> tuple[int, int, int]:
+        right = wrong = late = 0
+        link = Link("line", RtuFraming(None))
+        Wire(link, 1.0)
+        for address in range(10_000):
+            try:
+                data = await link.request(pdu.read(1, "holding", address, 1), 1.0)
+            except NoAnswerError:
+                late += 1
+            else:
+                right += data == (1000 + address).to_bytes(2, "big")
+                wrong += data != (1000 + address).to_bytes(2, "big")
+        link.close("done")
+        await link.ended()
+        return right, wrong, late
+
+    with asyncio.Runner(loop_factory=Ahead) as runner:
+        right, wrong, late = runner.run(ask())
+
+    assert wrong == 0
+    assert right > 3000
+    assert late > 3000
 
 
 async def test_a_line_that_babbled_for_a_while_is_read_again(tmp_path: Path) -> None:
