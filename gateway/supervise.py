@@ -85,7 +85,7 @@ class Supervisor:
             if self._connected or lost != reason:
                 log.warning("%s: offline: %s", self._driver.name, lost)
             self._connected, reason = False, lost
-            if self._now().mono - started >= STEADY_S:
+            if self._now().mono - started >= min(STEADY_S, 2 * pause):  # a link that flaps is worth its next chance
                 pause = PAUSE_MIN_S
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spreads reconnects, guards nothing
             pause = min(pause * 2, PAUSE_MAX_S)

@@ -13,7 +13,7 @@ import pytest
 from drivers.base import ConnectionLost, Emit
 from gateway import clock, supervise
 from gateway.image import Image, Snapshot
-from gateway.model import Point, Quality, SetPoint
+from gateway.model import Instant, Point, Quality, SetPoint
 from gateway.supervise import Supervisor
 from tests.contract.fake import FakeDriver
 
@@ -228,3 +228,44 @@ async def test_a_write_that_fails_says_why(connected: bool) -> None:
         error = one.snapshot().writes[LIMIT].error
         assert error is not None
         assert ("refused" if connected else "not connected") in error
+
+
+@pytest.mark.parametrize(
+    ("lasted_s", "pauses_s"),
+    [
+        pytest.param(0.0, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0], id="refused"),
+        pytest.param(0.4, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0], id="kicked-at-once"),
+        pytest.param(2.0, [0.5] * 8, id="flapping"),
+        pytest.param(10.0, [0.5] * 8, id="steady"),
+    ],
+)
+async def test_how_soon_a_lost_device_is_tried_again(
+    lasted_s: float, pauses_s: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that flaps, two seconds up and a moment down, is worth its next chance; one that never holds is not."""
+    now, waited = 100.0, []
+    sleep = asyncio.sleep
+
+    async def lost(_: Emit) -> None:
+        nonlocal now
+        now += lasted_s
+        raise ConnectionLost("gone")
+
+    async def paused(seconds: float) -> None:
+        waited.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(supervise, "PAUSE_MIN_S", 0.5)
+    monkeypatch.setattr(supervise.random, "uniform", lambda *_: 1.0)
+    monkeypatch.setattr(supervise.asyncio, "sleep", paused)
+    driver = FakeDriver("fake", POINTS)
+    driver.run = lost  # type: ignore[method-assign]  # a connection as the table says
+    supervisor = Supervisor(driver, Image(driver.nameplates), now=lambda: Instant(now, now), wake=lambda: None)
+    running = asyncio.create_task(supervisor.run())
+    while len(waited) < len(pauses_s):
+        await sleep(0)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+    assert waited[: len(pauses_s)] == pauses_s
