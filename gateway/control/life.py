@@ -98,17 +98,15 @@ class Lives:
 
     def _replace_revisions(self, journaled: int) -> None:
         """A higher revision takes the place of a lower one once it is safe on disk, and not before."""
-        standing = self._register.open
-        for tracked in standing:
+        safe: dict[str, int] = {}
+        for one in self._register.open:
+            if one.serial <= journaled:
+                safe[one.entry.id] = max(one.entry.revision, safe.get(one.entry.id, 0))
+        for tracked in self._register.open:
             old = tracked.entry
-            newer = [
-                one.entry.revision
-                for one in standing
-                if one.entry.id == old.id and one.entry.revision > old.revision and one.serial <= journaled
-            ]
-            if newer:
+            if old.revision < (newest := safe.get(old.id, 0)):
                 powers = powers_of(old, self._view)
-                self._register.say(old, Status.SUPERSEDED, powers=powers, detail=f"by revision {max(newer)}")
+                self._register.say(old, Status.SUPERSEDED, powers=powers, detail=f"by revision {newest}")
 
     def prove(self, in_force_now: Sequence[Entry], decision: Decision, writes: Writes) -> None:
         """Acknowledge what was written, and what the meter shows."""
