@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from math import hypot
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.characteristic import Droop
@@ -296,13 +296,20 @@ STEPS: dict[str, Callable[[World, str], None]] = {
 
 
 def _overwrite(world: World) -> None:
-    """Another writer changes what we have taken over; what is not ours is not given back by us."""
-    for point in world.holds:
+    """Another writer changes what we hold; what has been given back, known to the journal or not, is not ours."""
+    writes = world.state.writes
+    for point in writes.held:
+        if point in writes.offered and writes.offered[point].back:
+            continue
         name = point.partition(".")[2]
         _device(world).registers[name] = 0.0 if name == "connect" else 7_000.0
 
 
 @settings(max_examples=60, deadline=None)
+@example(
+    steps=[("short", 0.1), ("no journal", 4.0), ("foreign", 0.1)],
+    before={LIMIT: None, REACTIVE_SETPOINT: None, "connect": 1.0},
+)
 @given(
     steps=st.lists(st.tuples(st.sampled_from(list(STEPS)), st.sampled_from([0.1, 0.5, 4.0])), min_size=1, max_size=8),
     before=st.fixed_dictionaries(
