@@ -228,8 +228,9 @@ async def head_end(
         try:
             yield end
         finally:
-            listening.cancel()
-            await asyncio.wait({listening})
+            while not listening.done():  # aiomqtt's wait_for may swallow a cancellation, before Python 3.12
+                listening.cancel()
+                await asyncio.wait({listening}, timeout=0.5)
             if peer._disconnected.done():
                 peer._disconnected.exception()  # the broker may have been killed: nothing to tell of
 
